@@ -1,0 +1,14 @@
+// Where things are in this repository.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+/** The repository's root folder. */
+export const root = resolve(import.meta.dirname, '../..');
+
+/** The names of all services: the folders of services/. */
+export const services = readdirSync(join(root, 'services'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name);
+
+/** The text of a file, by its path from the root. */
+export const read = (...path) => readFileSync(join(root, ...path), 'utf8');

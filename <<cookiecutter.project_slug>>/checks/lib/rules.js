@@ -1,0 +1,16 @@
+// The Prometheus rules inside this repository's PrometheusRule objects. Run as a program, it prints
+// them in the format that promtool reads.
+import { globSync, readFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
+import { root } from './repository.js';
+
+/** All rule groups of monitoring/rules/, in the order of their files' names. */
+export function ruleGroups() {
+  return globSync('monitoring/rules/*.yaml', { cwd: root })
+    .sort()
+    .flatMap((file) => parse(readFileSync(`${root}/${file}`, 'utf8')).spec.groups);
+}
+
+if (import.meta.main) {
+  process.stdout.write(stringify({ groups: ruleGroups() }));
+}

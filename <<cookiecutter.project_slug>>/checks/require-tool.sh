@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Usage: checks/require-tool.sh TOOL... - end with a remedy when a tool is missing, and warn when
+# its version is not the one that mise.toml pins and CI uses.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+status=0
+
+# The key of a tool in mise.toml; nothing for what mise does not install.
+pin_of() {
+  case "$1" in
+    node) echo 'node' ;;
+    hadolint) echo '"aqua:hadolint/hadolint"' ;;
+    shellcheck) echo '"aqua:koalaman/shellcheck"' ;;
+    amtool) echo '"aqua:prometheus/alertmanager"' ;;
+    promtool) echo '"aqua:prometheus/prometheus"' ;;
+  esac
+}
+
+for tool in "$@"; do
+  if ! command -v "$tool" >/dev/null; then
+    case "$tool" in
+      docker) remedy='install Docker Engine: https://docs.docker.com/engine/install/' ;;
+      *) remedy="run 'mise install' (https://mise.jdx.dev), or put $tool on PATH yourself" ;;
+    esac
+    echo "$tool is missing: $remedy" >&2
+    status=1
+    continue
+  fi
+  pin=$(pin_of "$tool")
+  [[ -n $pin ]] || continue
+  wanted=$(sed -n "s|^$pin = \"\([^\"]*\)\".*|\1|p" mise.toml)
+  found=$("$tool" --version 2>&1 | head -n 2)
+  if [[ ! " ${found//$'\n'/ } " =~ [^0-9.]${wanted//./\\.}[^0-9.] ]]; then
+    echo "warning: mise.toml pins $tool $wanted; $(command -v "$tool") is: ${found%%$'\n'*}" >&2
+  fi
+done
+exit "$status"

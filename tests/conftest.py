@@ -1,0 +1,101 @@
+"""Fixtures: generated repositories, one for each set of answers, and the pinned programs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from pytest_cookies.plugin import Cookies
+from support import ROOT, Answers, run
+
+from tools import fetch
+
+Bake = Callable[..., Path]
+
+
+class Tools:
+    """The programs of the generated mise.toml, at its versions."""
+
+    def __init__(self, capture: pytest.CaptureManager) -> None:
+        self._capture = capture
+
+    def path(self, name: str) -> Path:
+        """Return the path of one program, getting it first if need be."""
+        with self._capture.global_and_fixture_disabled():
+            return fetch.program(name)
+
+    def folder(self, *names: str) -> Path:
+        """Return a folder with links to the named programs, or to all everyday ones."""
+        with self._capture.global_and_fixture_disabled():
+            return fetch.commands(names or fetch.EVERYDAY)
+
+
+@pytest.fixture(scope="session")
+def tools(pytestconfig: pytest.Config) -> Tools:
+    """The pinned programs."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    return Tools(capture)
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: Cookies) -> Bake:
+    """Return a function from answers to a generated repository that tests only read."""
+    baked: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def repository(**answers: str) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in baked:
+            result = cookies_session.bake(extra_context=answers, template=str(ROOT))
+            assert result.exception is None, f"{answers}: {result.exception!r}"
+            baked[key] = result.project_path
+        return baked[key]
+
+    return repository
+
+
+@pytest.fixture(scope="session")
+def default_repo(bake: Bake) -> Path:
+    """A repository with the default answers; tests only read it."""
+    return bake()
+
+
+@pytest.fixture
+def own_repo(default_repo: Path, tmp_path: Path) -> Path:
+    """A copy of the default repository that the test may change."""
+    copy = tmp_path / default_repo.name
+    shutil.copytree(default_repo, copy, symlinks=True)
+    return copy
+
+
+def commit(repository: Path) -> Path:
+    """Make a git repository of a folder, with one commit of all its files."""
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=repository)
+    run("git", "add", "--all", cwd=repository)
+    run("git", *identity, "commit", "--quiet", "--message=Start from Slipway", cwd=repository)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def ready_repo(
+    default_repo: Path, tools: Tools, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The default repository as its owner has it: committed, dependencies installed.
+
+    One for all worker processes; tests do not change it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if shared.name.startswith("popen-"):
+        shared = shared.parent
+    repository = shared / "ready" / default_repo.name
+    with FileLock(shared / "ready.lock"):
+        if not (shared / "ready.done").exists():
+            shutil.copytree(default_repo, repository, symlinks=True)
+            commit(repository)
+            run("make", "setup", cwd=repository, path=tools.folder())
+            (shared / "ready.done").touch()
+    return repository

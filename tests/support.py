@@ -1,0 +1,112 @@
+"""What several tests share: answers, running commands, and the rule for checks that can't run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
+Answers = Mapping[str, str]
+
+# The most characters that the prompts admit, so that derived names are as long as they get.
+LONGEST: Answers = {
+    "project_slug": "a" * 25 + "z",
+    "service_name": "s" * 23 + "z",
+    "aws_region": "ap-southeast-2",
+}
+
+
+def prompts() -> dict[str, Any]:
+    """Return the questions of cookiecutter.json with their defaults or choices."""
+    data = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in data.items() if not name.startswith("_")}
+
+
+def choices() -> dict[str, list[str]]:
+    """Return the questions with a fixed set of answers, and these answers."""
+    return {name: value for name, value in prompts().items() if isinstance(value, list)}
+
+
+def every_combination() -> Iterator[dict[str, str]]:
+    """Yield each combination of all choices: the full product, as there are few."""
+    names = choices()
+    for values in itertools.product(*names.values()):
+        yield dict(zip(names, values, strict=True))
+
+
+def name_of(answers: Answers) -> str:
+    """Return a readable test id for a set of answers."""
+    return "-".join(answers.values()) or "default"
+
+
+def require(ok: bool, missing: str, remedy: str) -> None:
+    """Skip the test when something that it needs is not there; with SLIPWAY_REQUIRE_ALL, fail.
+
+    CI sets SLIPWAY_REQUIRE_ALL, so that no check disappears unnoticed.
+    """
+    if ok:
+        return
+    message = f"not checked: {missing}. {remedy}"
+    if os.environ.get("SLIPWAY_REQUIRE_ALL"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def run(
+    *command: str | Path,
+    cwd: Path,
+    path: Path | None = None,
+    check: bool = True,
+    timeout: float = 300,
+    environment: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return its exit code and output.
+
+    Args:
+        command: the program and its arguments.
+        cwd: the folder to run in.
+        path: a folder to put first on PATH.
+        check: fail the test, with the output, when the exit code is not zero.
+        timeout: seconds after which the command is ended.
+        environment: variables to add.
+        stdin: text for the standard input.
+    """
+    variables = {**os.environ, **(environment or {})}
+    if path is not None:
+        variables["PATH"] = f"{path}{os.pathsep}{variables['PATH']}"
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env=variables,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if check and result.returncode != 0:
+        shown = " ".join(str(part) for part in command)
+        pytest.fail(
+            f"{shown} exited with {result.returncode}\n{result.stdout[-6000:]}{result.stderr[-6000:]}"
+        )
+    return result
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files below a folder, without what tools put there, sorted."""
+    left_out = {".git", "node_modules", "coverage"}
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not left_out & set(path.relative_to(folder).parts)
+    )

@@ -1,0 +1,1 @@
+"""Gets the programs that Slipway's own tests and benchmarks run."""
