@@ -1,20 +1,53 @@
-# Every target is one thing that CI does too. `make help` lists them.
+# Every target is something that CI does too. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV := .cache/bin/uv
+# The machine's own Python is enough; without this uv would fetch another one from elsewhere.
 export UV_PYTHON_DOWNLOADS := never
-RUN := $(UV) run --frozen --quiet
-FETCH := $(RUN) python -m tools.fetch
+RUN := $(UV) run --frozen
+PYTEST := $(RUN) pytest
 OUT ?= build
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(UV): uv.lock tools/bootstrap.py
+$(UV): tools/bootstrap.py uv.lock
 	@python3 tools/bootstrap.py $@
-	@touch -h $@
 
 .venv: $(UV) pyproject.toml uv.lock
-	@$(UV) sync --frozen
+	$(UV) sync --frozen
 	@touch $@
+
+.PHONY: new
+new: .venv ## Ask the questions and generate a repository into OUT (default: build)
+	$(RUN) cookiecutter --output-dir $(OUT) .
+
+.PHONY: example
+example: .venv ## Generate a repository with the default answers into OUT (default: build)
+	$(RUN) cookiecutter --no-input --output-dir $(OUT) .
+
+.PHONY: tools
+tools: .venv ## Get the pinned programs that the tests run
+	$(RUN) python -m tools.fetch
+
+.PHONY: test
+test: tools ## Rendering, static, contract and running proof
+	$(PYTEST) -m 'not big'
+
+.PHONY: test-fast
+test-fast: .venv ## What needs no generated service to be installed; under a minute
+	$(PYTEST) -n auto -m 'not slow and not image and not big'
+
+.PHONY: test-all
+test-all: tools ## Everything, with what needs big builds
+	$(PYTEST)
+
+.PHONY: format
+format: .venv ## Format the Python code and mend what ruff can
+	$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+.PHONY: bench
+bench: tools ## Measure the generated service and a bake against their floors; writes docs/
+	$(RUN) python -m bench

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.capture import CaptureManager
 from filelock import FileLock
 from pytest_cookies.plugin import Cookies
-from support import ROOT, Answers, run
+from support import ROOT, run
 
 from tools import fetch
 
@@ -19,7 +20,7 @@ Bake = Callable[..., Path]
 class Tools:
     """The programs of the generated mise.toml, at its versions."""
 
-    def __init__(self, capture: pytest.CaptureManager) -> None:
+    def __init__(self, capture: CaptureManager) -> None:
         self._capture = capture
 
     def path(self, name: str) -> Path:
@@ -81,9 +82,7 @@ def commit(repository: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ready_repo(
-    default_repo: Path, tools: Tools, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def ready_repo(default_repo: Path, tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default repository as its owner has it: committed, dependencies installed.
 
     One for all worker processes; tests do not change it.

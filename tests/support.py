@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
+# The programs of the Python dependencies.
+BIN = Path(sys.executable).parent
 Answers = Mapping[str, str]
 
 # The most characters that the prompts admit, so that derived names are as long as they get.
@@ -28,6 +33,17 @@ def prompts() -> dict[str, Any]:
     """Return the questions of cookiecutter.json with their defaults or choices."""
     data = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     return {name: value for name, value in data.items() if not name.startswith("_")}
+
+
+def load_hook() -> ModuleType:
+    """Return the pre_gen hook as a module, to test its rules one by one."""
+    path = ROOT / "hooks" / "pre_gen_project.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def choices() -> dict[str, list[str]]:

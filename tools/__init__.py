@@ -1,1 +1,1 @@
-"""Gets the programs that Slipway's own tests and benchmarks run."""
+"""Gets and runs the programs that the tests and benchmarks need."""

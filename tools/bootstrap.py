@@ -28,9 +28,13 @@ def main(target: Path) -> int:
     version, hashes = locked_uv()
     target.parent.mkdir(parents=True, exist_ok=True)
     on_path = shutil.which("uv")
-    if on_path and version in subprocess.run(
-        [on_path, "--version"], capture_output=True, text=True, check=False
-    ).stdout.split():
+    if (
+        on_path
+        and version
+        in subprocess.run(
+            [on_path, "--version"], capture_output=True, text=True, check=False
+        ).stdout.split()
+    ):
         target.unlink(missing_ok=True)
         target.symlink_to(on_path)
         return 0
@@ -49,7 +53,7 @@ def main(target: Path) -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.write(f"uv=={version} " + " ".join(f"--hash={entry}" for entry in hashes))
         requirements.flush()
-        command = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        command = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         command += ["--disable-pip-version-check", "--only-binary=:all:", "--no-deps"]
         command += ["--require-hashes", "--requirement", requirements.name]
         if subprocess.run(command, check=False).returncode != 0:

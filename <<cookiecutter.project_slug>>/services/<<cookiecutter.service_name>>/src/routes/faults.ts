@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Type } from 'typebox';
+import type { App } from '../app.ts';
+import { HttpError, problemResponses } from '../problem.ts';
+
+const tags = ['faults'];
+
+/**
+ * Failures on demand, to try alerts, dashboards and rollbacks. Registered only when
+ * `FAULTS_ENABLED` is true, which the configuration refuses in production.
+ */
+export function faults(app: App, exit: (code: number) => void): void {
+  app.get(
+    '/faults/delay/:ms',
+    {
+      schema: {
+        summary: 'Answer late',
+        tags,
+        params: Type.Object({ ms: Type.Integer({ minimum: 0, maximum: 60_000 }) }),
+        response: { 200: Type.Object({ delayed_ms: Type.Integer() }), ...problemResponses },
+      },
+    },
+    async (request) => {
+      await sleep(request.params.ms);
+      return { delayed_ms: request.params.ms };
+    },
+  );
+
+  app.get(
+    '/faults/status/:code',
+    {
+      schema: {
+        summary: 'Answer with a status code',
+        tags,
+        params: Type.Object({ code: Type.Integer({ minimum: 200, maximum: 599 }) }),
+        response: { 200: Type.Null(), ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      const { code } = request.params;
+      if (code >= 400) throw new HttpError(code);
+      return reply.code(code).send();
+    },
+  );
+
+  app.post(
+    '/faults/exit',
+    {
+      schema: {
+        summary: 'Crash with exit code 1',
+        tags,
+        response: { 202: Type.Object({ exit_code: Type.Integer() }), ...problemResponses },
+      },
+    },
+    async (_request, reply) => {
+      reply.raw.on('close', () => exit(1));
+      return reply.code(202).send({ exit_code: 1 });
+    },
+  );
+}

@@ -1,0 +1,48 @@
+import { performance } from 'node:perf_hooks';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import { traceFields } from './logging.ts';
+import { CLIENT_CLOSED_REQUEST, type Metrics, UNMATCHED_ROUTE } from './metrics.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `true` keeps a route out of the metrics, and its log lines at level debug. */
+    probe?: boolean;
+  }
+}
+
+/**
+ * Returns a function that measures and logs one request when its response is over. It waits for
+ * `close`, not for Fastify's `onResponse`: that never comes when the client goes away first, and
+ * the request would be missing from the counts and stay in flight for ever.
+ */
+export function createTracker(logger: FastifyBaseLogger, metrics: Metrics) {
+  return (request: FastifyRequest, reply: FastifyReply): void => {
+    const start = performance.now();
+    const { config, url: route = UNMATCHED_ROUTE } = request.routeOptions;
+    const { id, method } = request;
+    const probe = config.probe === true;
+    if (!probe) metrics.inFlight += 1;
+
+    reply.raw.on('close', () => {
+      const milliseconds = performance.now() - start;
+      const statusCode = reply.raw.writableFinished ? reply.statusCode : CLIENT_CLOSED_REQUEST;
+      if (!probe) {
+        metrics.inFlight -= 1;
+        metrics.observe(method, route, statusCode, milliseconds / 1000);
+      }
+      const level = statusCode >= 500 ? 'error' : 'info';
+      logger[probe ? 'debug' : level](
+        {
+          request_id: id,
+          ...traceFields(request.headers.traceparent),
+          // No URL, header or body: they hold personal data and secrets.
+          method,
+          route,
+          status_code: statusCode,
+          duration_ms: Math.round(milliseconds * 100) / 100,
+        },
+        'request',
+      );
+    });
+  };
+}

@@ -1,0 +1,1 @@
+"""Benchmarks of the generated service and of generating it."""

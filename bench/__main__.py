@@ -1,0 +1,205 @@
+"""Measure the generated service beside its floors, and a bake beside an empty template.
+
+One run measures everything; rounds alternate, and the median counts. Writes docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tools import fetch
+from tools.service import ServiceProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "docs" / "performance.md"
+ROUTE = "/v1/greetings/Ada"
+CONNECTIONS = 50
+SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
+ROUNDS = 3
+# Goals: throughput against bare Fastify, seconds to ready, seconds of a bake above its floor.
+THROUGHPUT_GOAL, READY_GOAL, BAKE_GOAL = 0.85, 1.0, 1.0
+
+
+def command(*words: str | Path, cwd: Path, path: Path) -> str:
+    """Run a command with `path` first on PATH and return its output."""
+    environment = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        words, cwd=cwd, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def bake(template: Path, folder: Path) -> float:
+    """Generate a repository with the default answers; return the seconds that it took."""
+    started = time.perf_counter()
+    cookiecutter = Path(sys.executable).parent / "cookiecutter"
+    subprocess.run(
+        [cookiecutter, "--no-input", "--output-dir", folder, template],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - started
+
+
+def load(node: Path, port: int) -> tuple[float, float]:
+    """Put load on the route; return requests per second and the 99th percentile in ms.
+
+    Raises:
+        RuntimeError: a request failed, so the figures would mean nothing.
+    """
+    autocannon = ROOT / "bench" / "node_modules" / "autocannon" / "autocannon.js"
+    words = [str(node), str(autocannon), "--json", "-c", str(CONNECTIONS), "-d", str(SECONDS)]
+    words += ["-W", "[", "-c", str(CONNECTIONS), "-d", "2", "]"]
+    result = subprocess.run(
+        [*words, f"http://127.0.0.1:{port}{ROUTE}"], check=True, capture_output=True, text=True
+    )
+    # With a warm-up, autocannon prints a report for it first.
+    report = json.loads(result.stdout.strip().splitlines()[-1])
+    if report["errors"] or report["non2xx"] or report["timeouts"]:
+        raise RuntimeError(f"failed requests: {report['errors']=} {report['non2xx']=}")
+    return report["requests"]["average"], report["latency"]["p99"]
+
+
+def measure_servers(servers: dict[str, Callable[[], ServiceProcess]], node: Path) -> list[str]:
+    """Return the table of the three servers; raises RuntimeError when the goal is missed."""
+    samples: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
+    for round_number in range(ROUNDS):
+        for name, start in servers.items():
+            print(f"[bench] round {round_number + 1} of {ROUNDS}: {name}", flush=True)
+            with start() as server:
+                rate, slowest = load(node, server.port())
+                samples[name].append((rate, slowest, server.resident_bytes() / 2**20))
+    rows = {name: [statistics.median(column) for column in zip(*values, strict=True)]
+            for name, values in samples.items()}  # fmt: skip
+    fastify = rows["bare Fastify"][0]
+    lines = ["| server | requests/s | of bare Fastify | p99 | memory under load |",
+             "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    for name, (rate, slowest, memory) in rows.items():
+        lines.append(
+            f"| {name} | {rate:,.0f} | {rate / fastify:.2f} | {slowest:.0f} ms | {memory:.0f} MiB |"
+        )
+    ratio = rows["the generated service"][0] / fastify
+    lines += ["", f"Goal: at least {THROUGHPUT_GOAL} of bare Fastify, with all metrics and logs "
+                  f"as shipped. {'Met' if ratio >= THROUGHPUT_GOAL else 'Missed'}."]  # fmt: skip
+    return lines
+
+
+def measure_service(start: Callable[[], ServiceProcess]) -> list[str]:
+    """Return the lines on start-up, memory at rest and the cost of a scrape."""
+    ready, memory, scrape, size = [], [], [], 0
+    for _ in range(5):
+        with start() as service:
+            ready.append(service.wait_ready())
+            memory.append(service.resident_bytes() / 2**20)
+            service.get(ROUTE)
+            for _ in range(20):
+                began = time.perf_counter()
+                _, text = service.get("/metrics", "metrics")
+                scrape.append((time.perf_counter() - began) * 1000)
+                size = len(text)
+    goal = "Met" if statistics.median(ready) < READY_GOAL else "Missed"
+    return [
+        "| what | median |",
+        "| --- | ---: |",
+        f"| start to ready | {statistics.median(ready) * 1000:.0f} ms |",
+        f"| memory at rest | {statistics.median(memory):.0f} MiB |",
+        f"| one scrape of `/metrics`, {size / 1024:.0f} KiB | {statistics.median(scrape):.1f} ms |",
+        "",
+        f"Goal: ready in under {READY_GOAL:g} s. {goal}.",
+    ]
+
+
+def measure_bake() -> list[str]:
+    """Return the lines on the time of a bake above that of a template with one file."""
+    times: dict[str, list[float]] = {"Slipway": [], "a template with one file": []}
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            times["Slipway"].append(bake(ROOT, Path(folder)))
+            floor = bake(ROOT / "bench" / "floor", Path(folder))
+            times["a template with one file"].append(floor)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    above = medians["Slipway"] - medians["a template with one file"]
+    return [
+        "| template | seconds |",
+        "| --- | ---: |",
+        *(f"| {name} | {value:.2f} |" for name, value in medians.items()),
+        "",
+        f"Goal: at most {BAKE_GOAL:g} s above the floor. "
+        f"{'Met' if above < BAKE_GOAL else 'Missed'}, {above:.2f} s.",
+    ]
+
+
+def machine(node: Path) -> str:
+    """Describe the machine in one sentence."""
+    cpu = "unknown CPU"
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            cpu = line.split(":", 1)[1].strip()
+            break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+    return (
+        f"{os.cpu_count()} cores of {cpu}, {memory:.0f} GiB, {platform.system()} "
+        f"{platform.release().split('-')[0]}, Node.js {version.stdout.strip()}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def main() -> int:
+    """Run all measurements and write the report; the exit code is 1 when a goal is missed."""
+    path = fetch.commands()
+    node = path / "node"
+    command("npm", "ci", "--silent", cwd=ROOT / "bench", path=path)
+    with tempfile.TemporaryDirectory() as folder:
+        bake(ROOT, Path(folder))
+        repository = next(Path(folder).iterdir())
+        command("make", "setup", cwd=repository, path=path)
+        (service_folder,) = (repository / "services").iterdir()
+
+        def service() -> ServiceProcess:
+            return ServiceProcess([node, "src/server.ts"], service_folder)
+
+        servers: dict[str, Callable[[], ServiceProcess]] = {
+            "bare `node:http`": lambda: ServiceProcess([node, "servers/http.js"], ROOT / "bench"),
+            "bare Fastify": lambda: ServiceProcess([node, "servers/fastify.js"], ROOT / "bench"),
+            "the generated service": service,
+        }
+        lines = [
+            "# Measured",
+            "",
+            f"By `make bench` on {machine(node)}. The load generator runs on the same machine.",
+            "",
+            "## Throughput",
+            "",
+            f"`GET {ROUTE}`, {CONNECTIONS} keep-alive connections, median of {ROUNDS} alternating "
+            f"rounds of {SECONDS} s after 2 s of warm-up. The generated service logs each request "
+            "and measures it.",
+            "",
+            *measure_servers(servers, node),
+            "",
+            "## The service alone",
+            "",
+            *measure_service(service),
+            "",
+            "## Generating a repository",
+            "",
+            "Median of 5, without questions.",
+            "",
+            *measure_bake(),
+        ]
+    report = "\n".join(lines) + "\n"
+    REPORT.write_text(report, encoding="utf-8")
+    print(report)
+    return 1 if "Missed" in report else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

