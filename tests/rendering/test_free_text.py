@@ -51,16 +51,21 @@ def rendered_markdown(text: str) -> str:
 
 
 def labels_of(dockerfile: str) -> list[str]:
-    """Return the values of a Dockerfile's labels, without their variables.
+    """Return the values of a Dockerfile's labels, without those that hold variables.
 
-    Inside double quotes a backslash keeps ", $ and itself literal, and any other $ begins a variable
-    (BuildKit, frontend/dockerfile/shell/lex.go). tests/services/ builds such a label for real.
+    A value is a row of double-quoted parts and of escaped backslashes between them. Inside quotes a
+    backslash keeps " and $ literal, and any other $ begins a variable (BuildKit,
+    frontend/dockerfile/shell/lex.go). tests/services/ builds such a label for real.
     """
+    label = r'org\.opencontainers\.image\.\w+=((?:"(?:[^"\\]|\\["$])*"|\\\\)+)( \\)?$'
     values = []
-    for value in re.findall(r'org\.opencontainers\.image\.\w+="((?:[^"\\]|\\.)*)"', dockerfile):
-        literal = re.sub(r'\\(["$\\])|(\$)', lambda m: m[1] or "\0", value)
-        if "\0" not in literal:
-            values.append(literal)
+    for value, _ in re.findall(label, dockerfile, re.M):
+        if re.search(r"(?<!\\)\$", value):
+            continue
+        parts = re.finditer(r'"((?:[^"\\]|\\.)*)"|\\\\', value)
+        values.append(
+            "".join("\\" if p[1] is None else re.sub(r"\\(.)", r"\1", p[1]) for p in parts)
+        )
     assert len(values) >= 4, f"labels that cannot be read: {values}"
     return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -28,12 +29,19 @@ OTHER_ANSWERS = {
 
 @pytest.fixture
 def changed(ready_repo: Path, tmp_path: Path) -> Path:
-    """A copy of the repository to break; the installed dependencies are shared by links."""
+    """A copy of the repository to break."""
     copy = tmp_path / ready_repo.name
     shutil.copytree(ready_repo, copy, symlinks=True, ignore=shutil.ignore_patterns("node_modules"))
     for folder in ("services/orders", "checks"):
-        (copy / folder / "node_modules").symlink_to(ready_repo / folder / "node_modules")
+        link_dependencies(ready_repo / folder, copy / folder)
     return copy
+
+
+def link_dependencies(installed: Path, folder: Path) -> None:
+    """Give a folder the dependencies installed in another one, by hard links, as if just made."""
+    there = folder / "node_modules"
+    shutil.copytree(installed / "node_modules", there, symlinks=True, copy_function=os.link)
+    there.touch()
 
 
 def make(repository: Path, tools: Tools, *targets: str, check: bool = True) -> str:
@@ -69,9 +77,7 @@ def test_setup_test_and_check_pass_with_other_answers(
     repository = tmp_path / "blue-line"
     shutil.copytree(bake(**OTHER_ANSWERS), repository)
     for here, there in (("services/t-1", "services/orders"), ("checks", "checks")):
-        installed = ready_repo / there / "node_modules"
-        shutil.copytree(installed, repository / here / "node_modules", symlinks=True)
-        (repository / here / "node_modules").touch()
+        link_dependencies(ready_repo / there, repository / here)
     make(repository, tools, "test", "check")
 
 
@@ -143,7 +149,7 @@ BREAKAGES = {
         r"DL3025",
     ),
     "an unquoted variable in a script": (
-        edit("checks/require-tool.sh", 'exit "$status"', "cat $status"),
+        edit("checks/require-tool.sh", "set -euo", "cat $1; set -euo"),
         "lint-scripts",
         r"SC2086",
     ),

@@ -8,6 +8,7 @@ of the pinned names, which no local image can have, as a digest is a checksum of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,6 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,10 @@ def command(
     )
     if result.returncode != 0:
         shown = " ".join(str(argument) for argument in arguments)
-        pytest.fail(
-            f"{shown}\nexited with {result.returncode}\n"
-            f"{result.stdout[-4000:]}{result.stderr[-6000:]}"
-        )
+        output = result.stdout + result.stderr
+        if len(output) > 5000:  # npm puts the cause first and its manual after it
+            output = f"{output[:3500]}\n[...]\n{output[-1500:]}"
+        pytest.fail(f"{shown}\nexited with {result.returncode}\n{output}")
     return result.stdout
 
 
@@ -214,7 +214,7 @@ class Engine(ABC):
         archive.unlink()
         return Image(reference, config, tuple(layers), seconds)
 
-    @contextmanager
+    @contextlib.contextmanager
     def start(
         self,
         image: Image,
@@ -292,7 +292,11 @@ class Docker(Engine):
             *("docker", "build", "--progress=plain", f"--tag={reference}", f"--file={dockerfile}"),
             *options,
             context,
-            environment={"DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": str(EPOCH)},
+            environment={
+                "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+                "DOCKER_BUILDKIT": "1",
+                "SOURCE_DATE_EPOCH": str(EPOCH),
+            },
         )
         self.images.append(reference)
 
@@ -314,7 +318,11 @@ class Docker(Engine):
         arguments: Sequence[str],
         read_only: bool,
     ) -> subprocess.Popen[str]:
-        require(sys.platform == "linux", "the image as it runs", "Use Linux: ports of the host")
+        require(
+            sys.platform == "linux",
+            "the image as it runs (its ports are on the network of Docker's virtual machine)",
+            "Run this on Linux",
+        )
         name = f"slipway-test-{uuid.uuid4().hex}"
         options = [f"--env={key}={value}" for key, value in environment.items()]
         if arguments:
@@ -507,11 +515,13 @@ class Buildah(Engine):
             for device in ("null", "urandom"):
                 (self.mounted[image.reference] / "dev" / device).touch()
         root = self.mounted[image.reference]
-        user, group = image.config["User"].split(":")
+        numbers = re.fullmatch(r"(\d+):(\d+)", image.config["User"])
+        assert numbers, f"USER {image.config['User']!r} is not made of two numbers"
+        user, group = numbers.groups()
         program = image.config["Entrypoint"]
         variables = [f"{k}={v}" for k, v in {**image.environment, **environment}.items()]
-        # In namespaces of its own, node is process 1, sees only its own files, and everything is
-        # unmounted and ended when `unshare` ends. The network is the machine's.
+        # In namespaces of its own, node is process 1 and sees only its own files. The network is
+        # the machine's.
         script = """
             root=$1 mode=$2; shift 2
             mount --bind "$root" "$root"
@@ -521,7 +531,7 @@ class Buildah(Engine):
             exec "$@"
         """
         return subprocess.Popen(
-            ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
+            ["unshare", "--mount", "--propagation=private", "--pid", "--fork"]
             + ["sh", "-euc", script, "sh", root, "ro" if read_only else "rw"]
             + ["setpriv", "--no-new-privs", "env", "-i", *variables, "unshare", f"--root={root}"]
             + [f"--wd={image.config['WorkingDir']}", f"--setgid={group}", f"--setuid={user}"]
@@ -533,22 +543,33 @@ class Buildah(Engine):
         )
 
     def _pid(self, process: subprocess.Popen[str]) -> int:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:
-            for pid in children.read_text(encoding="utf-8").split():
+            for pid in self._children(process):
                 # unshare's child goes through several programs before it is the one to start.
-                if Path(f"/proc/{pid}/root").readlink() != Path("/"):
-                    return int(pid)
+                with contextlib.suppress(FileNotFoundError):
+                    if Path(f"/proc/{pid}/root").readlink() != Path("/"):
+                        return pid
             time.sleep(0.02)
         return 0
+
+    def _children(self, process: subprocess.Popen[str]) -> list[int]:
+        """Return what a process that has not been waited for has started."""
+        if process.returncode is not None:
+            return []
+        path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        return [int(pid) for pid in path.read_text(encoding="utf-8").split()]
 
     def signal(self, container: Container, number: signal.Signals) -> None:
         """Send a signal to process 1 of a container."""
         os.kill(container.pid, number)
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        """Nothing: the kernel ends a namespace together with `unshare`, which the caller kills."""
+        # Not by `--kill-child`: the kernel forgets that wish when a process changes its user.
+        # With process 1, the kernel ends all others of a namespace and removes its mounts.
+        for pid in self._children(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Delete the storage."""

@@ -13,11 +13,12 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from conftest import Bake, Tools
 from services.image import Engine, Entry, Image, find_engine
 
 # One worker does them all: the image is built twice for all of them together.
@@ -59,13 +60,6 @@ console.log(JSON.stringify({ tried, done }));
 """
 
 
-class Tools(Protocol):
-    """What this module asks of the `tools` fixture."""
-
-    def path(self, name: str) -> Path:
-        """Return the path of a program at its pinned version."""
-
-
 @pytest.fixture(scope="module")
 def engine(tools: Tools) -> Iterator[Engine]:
     """What builds images here."""
@@ -83,7 +77,7 @@ def image(engine: Engine, default_repo: Path) -> Image:
 
 
 @pytest.fixture(scope="module")
-def nasty_repo(bake: Callable[..., Path]) -> Path:
+def nasty_repo(bake: Bake) -> Path:
     """A repository with a description that is hard to quote, and other answers that labels show."""
     return bake(description=NASTY, license="proprietary", github_owner="Acme-Labs")
 
@@ -196,12 +190,15 @@ def test_only_the_app_folder_is_added(image: Image) -> None:
 
 
 def test_app_holds_what_it_needs_to_run_and_nothing_else(image: Image, default_repo: Path) -> None:
-    assert set(image.folders(APP)) == {"node_modules", "package.json", "src"}
+    names = set(image.folders(APP))
+    assert sorted(names - {"node_modules", "package.json", "src"}) == [], "needless in the image"
+    assert sorted({"node_modules", "package.json", "src"} - names) == [], "missing in the image"
     source = default_repo / SERVICE / "src"
     expected = {f"src/{path.relative_to(source)}" for path in source.rglob("*") if path.is_file()}
     files = app_files(image)
     actual = {p for p, entry in files.items() if p.startswith("src/") and entry.kind != "folder"}
-    assert actual == expected
+    assert sorted(actual - expected) == [], "not from the repository's src"
+    assert sorted(expected - actual) == [], "missing in the image's src"
 
 
 def test_node_modules_are_the_locked_ones_without_dev_dependencies(
@@ -298,9 +295,11 @@ def test_the_builder_sees_only_what_it_needs(
     sent = engine.build(context, dockerfile=probe).files
     files = {p.removeprefix("context/") for p, entry in sent.items() if entry.kind == "file"}
     source = context / "src"
-    assert files == {".npmrc", "package.json", "package-lock.json"} | {
+    expected = {".npmrc", "package.json", "package-lock.json"} | {
         f"src/{path.relative_to(source)}" for path in source.rglob("*") if path.is_file()
     }
+    assert sorted(files - expected) == [], ".dockerignore lets these through"
+    assert sorted(expected - files) == [], ".dockerignore keeps these back"
 
 
 # ------------------------------------------------------------------------------------- running

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
@@ -7,6 +7,7 @@ import { Ajv } from 'ajv';
 import {
   type ConnectionError,
   type FastifyBaseLogger,
+  type FastifyError,
   type FastifyHttpOptions,
   type FastifyInstance,
   type FastifyReply,
@@ -17,10 +18,10 @@ import {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
+import type { Logger } from 'pino';
 import { Type } from 'typebox';
 import pkg from '../package.json' with { type: 'json' };
 import type { Config } from './config.ts';
-import { traceFields } from './logging.ts';
 import type { Metrics } from './metrics.ts';
 import { shedLoad } from './overload.ts';
 import {
@@ -48,7 +49,7 @@ export type App = FastifyInstance<
 /** What the application needs from the process around it. */
 export interface Dependencies {
   config: Config;
-  logger: FastifyBaseLogger;
+  logger: Logger;
   metrics: Metrics;
   /** Turns `draining` to true when the shutdown begins. */
   lifecycle: { draining: boolean };
@@ -58,10 +59,10 @@ export interface Dependencies {
 const CONNECTION_LIMITS = {
   // Request line and headers together, so it bounds the URL too.
   maxHeaderSize: 16_384,
-  headersTimeout: 10_000,
   // How often the two request timeouts are looked at; Node's 30 s would stretch them.
-  connectionsCheckingInterval: 2000,
+  connectionsCheckingInterval: 1000,
 };
+const HEADERS_TIMEOUT_MS = 10_000;
 // Spreads long-lived clients over replicas that were added later.
 const MAX_REQUESTS_PER_SOCKET = 10_000;
 const MAX_PARAM_LENGTH = 256;
@@ -80,16 +81,15 @@ const SAFE_REQUEST_ID = /^[\w.-]{8,64}$/;
 export async function buildApp(dependencies: Dependencies): Promise<App> {
   const { config, logger, metrics, lifecycle, exit } = dependencies;
 
+  const common = serverOptions(config);
   const app: App = fastify({
-    ...serverOptions(config, logger),
+    ...common,
     genReqId: requestId,
     // It would answer without our error format, and without need: the drain is over by then.
     return503OnClosing: false,
-    childLoggerFactory: (parent, bindings, options, raw) =>
-      parent.child({ ...bindings, ...traceFields(raw.headers.traceparent) }, options),
     frameworkErrors(error, request, reply) {
       begin(request, reply);
-      sendProblem(error, request, reply);
+      common.frameworkErrors(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
@@ -103,6 +103,8 @@ export async function buildApp(dependencies: Dependencies): Promise<App> {
     });
   }
 
+  // Fastify's own logger makes a child for each request and listens twice: `begin` does it for less.
+  app.log = logger;
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? typed : text).compile(schema),
   );
@@ -163,7 +165,7 @@ export async function buildApp(dependencies: Dependencies): Promise<App> {
  * @returns an instance that the caller must close.
  */
 export async function buildMetricsApp({ config, logger, metrics }: Dependencies) {
-  const app = fastify(serverOptions(config, logger));
+  const app = fastify({ ...serverOptions(config), loggerInstance: logger as FastifyBaseLogger });
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) =>
     sendProblem(new HttpError(404, 'No such route.'), request, reply),
@@ -176,9 +178,8 @@ export async function buildMetricsApp({ config, logger, metrics }: Dependencies)
   return app;
 }
 
-function serverOptions(config: Config, logger: FastifyBaseLogger) {
+function serverOptions(config: Config) {
   return {
-    loggerInstance: logger,
     // Fastify writes two lines a request, with URLs; `createTracker` writes one without.
     logController: new LogController({
       disableRequestLogging: true,
@@ -189,15 +190,30 @@ function serverOptions(config: Config, logger: FastifyBaseLogger) {
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
     maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    http: CONNECTION_LIMITS,
+    http: {
+      ...CONNECTION_LIMITS,
+      // Node swaps the two when this one is longer.
+      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, config.REQUEST_TIMEOUT_MS),
+      requestTimeout: config.REQUEST_TIMEOUT_MS,
+    },
     clientErrorHandler: answerClientError,
+    // For URLs that cannot be routed. Fastify's own message repeats them.
+    frameworkErrors(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
+      sendProblem(new HttpError(error.statusCode ?? 400), request, reply);
+    },
   } satisfies FastifyHttpOptions<RawServerDefault>;
 }
 
-// Anything else from outside would end up in logs and in other systems as it is.
+// A random start and a counter: unique across replicas, and cheaper than a random id each time.
+const ID_PREFIX = randomBytes(6).toString('hex');
+let sequence = 0;
+
 function requestId({ headers }: IncomingMessage): string {
   const id = headers['x-request-id'];
-  return typeof id === 'string' && SAFE_REQUEST_ID.test(id) ? id : randomUUID();
+  // Anything else from outside would get into logs, and into other systems, as it is.
+  if (typeof id === 'string' && SAFE_REQUEST_ID.test(id)) return id;
+  sequence += 1;
+  return `${ID_PREFIX}-${sequence.toString(36)}`;
 }
 
 const CLIENT_ERRORS: Record<string, number> = {

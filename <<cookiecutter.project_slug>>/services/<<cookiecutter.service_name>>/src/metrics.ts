@@ -106,7 +106,9 @@ export class Metrics {
    */
   constructor(version: string, revision: string) {
     const registers = [this.registry];
-    const collect = () => this.#series.forEach((series) => this.#record(series));
+    const collect = () => {
+      for (const series of this.#series.values()) this.#record(series);
+    };
     this.#requests = new Counter({ ...METRICS.requests, registers, collect });
     this.#duration = new Histogram({
       ...METRICS.duration,

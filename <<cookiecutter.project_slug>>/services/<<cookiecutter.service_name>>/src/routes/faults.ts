@@ -21,7 +21,8 @@ export function faults(app: App, exit: (code: number) => void): void {
       },
     },
     async (request) => {
-      await sleep(request.params.ms);
+      // Not a reason to stay alive when the client is gone.
+      await sleep(request.params.ms, undefined, { ref: false });
       return { delayed_ms: request.params.ms };
     },
   );
