@@ -6,15 +6,19 @@ import contextlib
 import http.client
 import json
 import os
-import queue
 import signal
 import subprocess
-import threading
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+
+def read(file: IO[bytes]) -> str:
+    """Return all that a process has written to its file, without moving the place of writing."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
 class ServiceProcess:
@@ -30,6 +34,9 @@ class ServiceProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.started = time.monotonic()
+        # Files, not pipes: nothing here has to read along while the process is measured.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -41,45 +48,38 @@ class ServiceProcess:
                 "ENVIRONMENT": "local",
                 **(environment or {}),
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=self._output,
+            stderr=self._errors,
         )
-        self.logs: list[dict[str, Any]] = []
-        self.errors: list[str] = []
-        self._ports: queue.Queue[tuple[str, int]] = queue.Queue()
-        self._known: dict[str, int] = {}
-        self._readers = [
-            threading.Thread(target=self._read_logs, daemon=True),
-            threading.Thread(target=self._read_errors, daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._ports: dict[str, int] = {}
 
-    def _read_logs(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """The JSON lines that the process has written so far."""
+        entries = []
+        for line in read(self._output).splitlines():
             with contextlib.suppress(json.JSONDecodeError):
-                entry = json.loads(line)
-                self.logs.append(entry)
-                if entry.get("msg") == "listening":
-                    self._ports.put((entry["listener"], entry["port"]))
+                entries.append(json.loads(line))
+        return entries
 
-    def _read_errors(self) -> None:
-        assert self.process.stderr
-        self.errors.extend(self.process.stderr)
+    @property
+    def errors(self) -> str:
+        """What the process has written to standard error so far."""
+        return read(self._errors)
 
     def port(self, listener: str = "http", timeout: float = 15) -> int:
         """Return the port of a listener, waiting up to `timeout` seconds for it."""
         end = time.monotonic() + timeout
-        while listener not in self._known:
-            try:
-                name, port = self._ports.get(timeout=max(0.01, end - time.monotonic()))
-            except queue.Empty:
-                message = f"no {listener} listener after {timeout} s; it said: {self.errors}"
-                raise TimeoutError(message) from None
-            self._known[name] = port
-        return self._known[listener]
+        while listener not in self._ports:
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise TimeoutError(f"no {listener} listener; it said: {self.errors}{self.logs}")
+            self._ports |= {
+                entry["listener"]: entry["port"]
+                for entry in self.logs
+                if entry.get("msg") == "listening"
+            }
+            time.sleep(0.002)
+        return self._ports[listener]
 
     def get(self, path: str, listener: str = "http") -> tuple[int, str]:
         """Request a path; return status and body."""
@@ -117,11 +117,8 @@ class ServiceProcess:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout: float = 30) -> int:
-        """Return the exit code once the process has ended and its output is read."""
-        code = self.process.wait(timeout)
-        for reader in self._readers:
-            reader.join(timeout)
-        return code
+        """Return the exit code once the process has ended."""
+        return self.process.wait(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -135,9 +132,8 @@ class ServiceProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.wait()
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream:
-                stream.close()
+        self._output.close()
+        self._errors.close()
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ def test_bad_settings_stop_the_start_with_every_problem(ready_repo: Path, node: 
     folder = ready_repo / "services" / "orders"
     with ServiceProcess([node, "src/server.ts"], folder, bad) as service:
         assert service.wait(10) != 0
-        said = "".join(service.errors)
+        said = service.errors
     for name, value in bad.items():
         lines = [line for line in said.splitlines() if name in line]
         assert len(lines) == 1 and value in lines[0], f"{name} is not reported on one line: {said}"
@@ -68,7 +68,7 @@ def test_faults_are_refused_in_production(ready_repo: Path, node: Path) -> None:
     settings = {"ENVIRONMENT": "production", "FAULTS_ENABLED": "true"}
     with ServiceProcess([node, "src/server.ts"], folder, settings) as service:
         assert service.wait(10) != 0
-        assert "FAULTS_ENABLED" in "".join(service.errors)
+        assert "FAULTS_ENABLED" in service.errors
 
 
 # ---------------------------------------------------------------------------------- shutdown
@@ -459,4 +459,4 @@ def test_logs_tell_who_and_what_but_no_secret(ready_repo: Path, node: Path) -> N
         assert entry["trace_id"] == trace
         assert entry["route"] == "/v1/quotes"
         assert entry["status_code"] == 400
-        assert "hunter2" not in json.dumps(service.logs) + "".join(service.errors)
+        assert "hunter2" not in json.dumps(service.logs) + service.errors

@@ -68,7 +68,11 @@ export async function samples(metrics: Metrics): Promise<Map<string, number>> {
   );
 }
 
-/** Waits until `condition` holds; the time limit of the test runner ends it otherwise. */
+/** Waits until `condition` holds; fails after 5 s. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  const end = Date.now() + 5000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`never came true: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }

@@ -24,6 +24,7 @@ test('a busy event loop sheds API requests and recovers', async (t) => {
     const end = performance.now() + 150;
     while (performance.now() < end);
   }, 1);
+  t.after(() => clearInterval(stop));
   await until(async () => (await status()) === 503);
   assert.equal((await app.inject('/livez')).statusCode, 200);
   clearInterval(stop);

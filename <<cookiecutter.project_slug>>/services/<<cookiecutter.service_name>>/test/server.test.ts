@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { TEST_ENV } from './helpers.ts';
+import { TEST_ENV, until } from './helpers.ts';
 
 const SERVER = fileURLToPath(new URL('../src/server.ts', import.meta.url));
 
@@ -89,7 +89,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 test('a second signal ends the service at once with 1', async (t) => {
   const { child, lines, exit } = await ready(t, { SHUTDOWN_DRAIN_MS: '60000' });
   child.kill('SIGTERM');
-  while (!lines.some(({ msg }) => msg === 'draining')) await new Promise(setImmediate);
+  await until(() => lines.some(({ msg }) => msg === 'draining'));
   child.kill('SIGTERM');
   assert.deepEqual(await exit(), [1, null]);
   assert.equal(lines.at(-1)?.msg, 'second signal, exiting at once');

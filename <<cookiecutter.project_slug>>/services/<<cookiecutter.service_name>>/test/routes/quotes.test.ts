@@ -40,6 +40,14 @@ test('all violations are listed with the place of each', async (t) => {
   );
 });
 
+test('a body that is wrong all over gets a short answer', async (t) => {
+  const { app } = await setup(t);
+  const payload = { currency: 'EUR', lines: Array(8000).fill(0) };
+  const response = await app.inject({ ...post, payload });
+  assert.equal(response.statusCode, 400);
+  assert.equal(response.json().violations.length, 20);
+});
+
 for (const [flaw, payload] of Object.entries({
   'a number as text': { currency: 'EUR', lines: [{ ...line, quantity: '2' }] },
   'a price of null': { currency: 'EUR', lines: [{ ...line, unit_price: null }] },
