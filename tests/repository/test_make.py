@@ -163,15 +163,15 @@ BREAKAGES = {
         "check-orders",
         r"TS2\d+",
     ),
-    "a wrong answer of the service": (
-        edit("services/orders/src/routes/health.ts", "status: 'ok'", "status: 'bad'"),
+    "a pod that says it is ready while it drains": (
+        edit("services/orders/src/routes/health.ts", "reply.code(503)", "reply.code(200)"),
         "test-orders",
-        r"not ok|✖",
+        r"✖.*readyz",
     ),
-    "a metric without its label": (
-        edit("services/orders/src/metrics.ts", "'method', 'route', 'status_code'", "'method', 'route'"),
+    "a URL as a label": (
+        edit("services/orders/src/telemetry.ts", "observe(method, route,", "observe(method, request.url,"),
         "test-orders",
-        r"✖",
+        r"✖.*10,000 URLs",
     ),
 }  # fmt: skip
 

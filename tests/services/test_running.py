@@ -347,9 +347,14 @@ def test_overload_is_shed_and_probes_still_answer(ready_repo: Path, node: Path) 
 # ---------------------------------------------------------------------------------- watching
 
 
-def test_real_load_is_served_without_a_failure_and_counted(
-    service: ServiceProcess, tools: Tools
+def test_real_load_is_served_without_a_failure_counted_and_logged(
+    ready_repo: Path, node: Path, tools: Tools
 ) -> None:
+    with running(ready_repo, node, SHUTDOWN_DRAIN_MS="0", LOG_REQUESTS="all") as service:
+        serve_load(service, tools)
+
+
+def serve_load(service: ServiceProcess, tools: Tools) -> None:
     path = tools.folder()
     if not (ROOT / "bench" / "node_modules").exists():
         run("npm", "ci", cwd=ROOT / "bench", path=path)

@@ -22,8 +22,8 @@ import type { Logger } from 'pino';
 import { Type } from 'typebox';
 import pkg from '../package.json' with { type: 'json' };
 import type { Config } from './config.ts';
-import type { Metrics } from './metrics.ts';
-import { shedLoad } from './overload.ts';
+import { type Metrics, UNMATCHED_ROUTE } from './metrics.ts';
+import { overloadDetector, RETRY_AFTER_SECONDS } from './overload.ts';
 import {
   HttpError,
   PROBLEM_TYPE,
@@ -36,7 +36,7 @@ import { faults } from './routes/faults.ts';
 import { greetings } from './routes/greetings.ts';
 import { health } from './routes/health.ts';
 import { quotes } from './routes/quotes.ts';
-import { createTracker } from './telemetry.ts';
+import { createTrackers } from './telemetry.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -88,48 +88,50 @@ export async function buildApp(dependencies: Dependencies): Promise<App> {
     // It would answer without our error format, and without need: the drain is over by then.
     return503OnClosing: false,
     frameworkErrors(error, request, reply) {
-      begin(request, reply);
+      trackUnmatched(request, reply);
       common.frameworkErrors(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
-  const track = createTracker(logger, metrics);
-  function begin(request: FastifyRequest, reply: FastifyReply): void {
-    track(request, reply);
-    reply.headers({
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      'x-request-id': request.id,
-    });
-  }
+  const tracker = createTrackers(logger, metrics, config);
+  const trackUnmatched = tracker(UNMATCHED_ROUTE);
+  const overloaded = overloadDetector(app, config, metrics);
 
-  // Fastify's own logger makes a child for each request and listens twice: `begin` does it for less.
+  // Fastify's own logger makes a child for each request and listens twice: the tracker does it for less.
   app.log = logger;
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? typed : text).compile(schema),
   );
   app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new HttpError(404, 'No such route.'), request, reply),
-  );
-  app.addSchema(Problem);
-  app.addHook('onRequest', (request, reply, done) => {
-    begin(request, reply);
-    done();
+  app.setNotFoundHandler((request, reply) => {
+    trackUnmatched(request, reply);
+    sendProblem(new HttpError(404, 'No such route.'), request, reply);
   });
+  app.addSchema(Problem);
+  // A hook of each route, which knows its pattern: asking a request for it costs more than all that
+  // the hook does.
+  app.addHook('onRoute', (route) => {
+    const probe = route.config?.probe === true;
+    const track = tracker(route.url, probe);
+    route.onRequest = (request, reply, done) => {
+      track(request, reply);
+      if (request.headers['x-request-id'] === request.id) reply.header('x-request-id', request.id);
+      if (probe || !overloaded()) return done();
+      reply.header('retry-after', RETRY_AFTER_SECONDS);
+      done(new HttpError(503));
+    };
+    if (probe || route.method === 'HEAD') return;
+    const documented = Object.keys((route.schema?.response ?? {}) as object).map(Number);
+    for (const method of [route.method].flat()) {
+      metrics.declare(method, route.url, [...documented.filter((code) => code < 300), 500, 503]);
+    }
+  });
+
   app.addHook('onSend', (_request, reply, payload, done) => {
     // Moves keep-alive clients to another replica before this one stops.
     if (lifecycle.draining) reply.header('connection', 'close');
     done(null, payload);
   });
-  app.addHook('onRoute', ({ method, url, config, schema }) => {
-    if (config?.probe || method === 'HEAD') return;
-    const documented = Object.keys((schema?.response ?? {}) as object).map(Number);
-    for (const each of [method].flat()) {
-      metrics.declare(each, url, [...documented.filter((code) => code < 300), 500, 503]);
-    }
-  });
-
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.1',
@@ -139,7 +141,6 @@ export async function buildApp(dependencies: Dependencies): Promise<App> {
   });
   health(app, lifecycle);
   await app.register(async (api: App) => {
-    shedLoad(api, config, metrics);
     greetings(api);
     quotes(api);
     if (config.FAULTS_ENABLED) faults(api, exit);
@@ -180,7 +181,7 @@ export async function buildMetricsApp({ config, logger, metrics }: Dependencies)
 
 function serverOptions(config: Config) {
   return {
-    // Fastify writes two lines a request, with URLs; `createTracker` writes one without.
+    // Fastify writes two lines a request, with URLs; the tracker writes one without.
     logController: new LogController({
       disableRequestLogging: true,
       requestIdLogLabel: 'request_id',

@@ -32,6 +32,11 @@ export const ConfigSchema = Type.Object({
     default: 'info',
     description: 'Least severe level that is logged.',
   }),
+  LOG_REQUESTS: Type.Enum(['notable', 'all'], {
+    default: 'notable',
+    description:
+      'Requests that are logged: `notable` are errors, those slower than the latency objective, and those of a sampled trace.',
+  }),
   SERVICE_VERSION: Type.String({
     default: pkg.version,
     minLength: 1,

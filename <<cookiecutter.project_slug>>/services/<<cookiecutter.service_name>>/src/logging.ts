@@ -1,3 +1,4 @@
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
 
 const SECRET_KEY = /authorization|cookie|credential|passw(or)?d|secret|token|(api|private).?key/i;
@@ -80,7 +81,7 @@ export function createLogger(level: string, stream: DestinationStream): Logger {
   );
 }
 
-const TRACEPARENT = /^00-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-[\da-f]{2}$/;
+const TRACEPARENT = /^00-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})$/;
 
 /**
  * Log fields from a W3C `traceparent` header, none unless it is valid. `span_id` is the caller's
@@ -89,4 +90,50 @@ const TRACEPARENT = /^00-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-[\da-f]{2
 export function traceFields(traceparent: unknown): { trace_id?: string; span_id?: string } {
   const match = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent) : null;
   return match?.[1] && match[2] ? { trace_id: match[1], span_id: match[2] } : {};
+}
+
+/** Whether a valid W3C `traceparent` header says that the caller keeps this trace. */
+export function isSampled(traceparent: unknown): boolean {
+  const match = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent) : null;
+  return match !== null && (Number.parseInt(match[3] ?? '', 16) & 1) === 1;
+}
+
+const METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent', 'child'] as const;
+
+/**
+ * Adds the ids of a request to what is logged. The child logger is made when something is: most
+ * requests log nothing, and to make one costs about as much as to measure them.
+ */
+class RequestLog {
+  readonly #parent: Logger;
+  readonly #request: FastifyRequest;
+  #child: Logger | undefined;
+
+  constructor(parent: Logger, request: FastifyRequest) {
+    this.#parent = parent;
+    this.#request = request;
+  }
+
+  get level(): string {
+    return this.#parent.level;
+  }
+
+  static {
+    for (const method of METHODS) {
+      Object.defineProperty(RequestLog.prototype, method, {
+        get(this: RequestLog) {
+          this.#child ??= this.#parent.child({
+            request_id: this.#request.id,
+            ...traceFields(this.#request.headers.traceparent),
+          });
+          return this.#child[method].bind(this.#child);
+        },
+      });
+    }
+  }
+}
+
+/** A logger for one request. */
+export function requestLog(parent: Logger, request: FastifyRequest): FastifyBaseLogger {
+  return new RequestLog(parent, request) as unknown as FastifyBaseLogger;
 }

@@ -2,17 +2,22 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
-import { HttpError } from './problem.ts';
 
 const SAMPLE_MS = 1000;
-const RETRY_AFTER_SECONDS = '2';
+
+/** When a client that was sent away may come back. */
+export const RETRY_AFTER_SECONDS = '2';
 
 /**
- * Answers 503 at once while there is more work than this process can do. Two signs, because
- * either alone is blind: slow dependencies pile up requests, busy handlers delay the event loop.
- * Covers the routes of `app` only; probes stay outside, or overload would restart every replica.
+ * Returns a function that says whether there is more work than this process can do. Two signs,
+ * because either alone is blind: slow dependencies pile up requests, busy handlers delay the event
+ * loop. Measures until `app` closes. Not for probes: overload would restart every replica.
  */
-export function shedLoad(app: FastifyInstance, config: Config, metrics: Metrics): void {
+export function overloadDetector(
+  app: FastifyInstance,
+  config: Config,
+  metrics: Metrics,
+): () => boolean {
   const histogram = monitorEventLoopDelay({ resolution: 10 });
   let delayMs = 0;
   histogram.enable();
@@ -25,13 +30,5 @@ export function shedLoad(app: FastifyInstance, config: Config, metrics: Metrics)
     clearInterval(timer);
     histogram.disable();
   });
-
-  app.addHook('onRequest', (_request, reply, done) => {
-    if (metrics.inFlight > config.MAX_IN_FLIGHT || delayMs > config.MAX_EVENT_LOOP_DELAY_MS) {
-      reply.header('retry-after', RETRY_AFTER_SECONDS);
-      done(new HttpError(503));
-    } else {
-      done();
-    }
-  });
+  return () => metrics.inFlight > config.MAX_IN_FLIGHT || delayMs > config.MAX_EVENT_LOOP_DELAY_MS;
 }

@@ -78,6 +78,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   } else if (message) {
     extra.detail = message;
   }
+  // Whoever reports the error can name the line in the log.
+  reply.header('x-request-id', request.id);
   reply.code(status).type(PROBLEM_TYPE).send(problem(status, extra));
 }
 

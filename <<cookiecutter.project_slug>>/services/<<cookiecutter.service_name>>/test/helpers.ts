@@ -16,6 +16,7 @@ export const TEST_ENV = {
   HTTP_PORT: '0',
   METRICS_PORT: '0',
   LOG_LEVEL: 'debug',
+  LOG_REQUESTS: 'all',
   FAULTS_ENABLED: 'true',
   SHUTDOWN_DRAIN_MS: '0',
 };

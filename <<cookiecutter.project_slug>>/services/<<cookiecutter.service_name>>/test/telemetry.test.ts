@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { get } from 'node:http';
 import { test } from 'node:test';
+import { SLO_LATENCY_SECONDS } from '../src/metrics.ts';
 import { listen, samples, setup, until } from './helpers.ts';
 
 const GREETING = 'method="GET",route="/v1/greetings/:name"';
 
 test('one line tells about a request, without URL, query, headers or body', async (t) => {
   const { app, lines } = await setup(t);
-  const { headers } = await app.inject({
+  await app.inject({
     url: '/v1/greetings/Ana?language=de',
     headers: {
       authorization: 'Bearer leak',
+      'x-request-id': 'abc-12345',
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     },
   });
@@ -18,7 +20,7 @@ test('one line tells about a request, without URL, query, headers or body', asyn
   const { time, duration_ms, ...line } = lines[0] ?? {};
   assert.deepEqual(line, {
     level: 'info',
-    request_id: headers['x-request-id'],
+    request_id: 'abc-12345',
     trace_id: '0af7651916cd43dd8448eb211c80319c',
     span_id: 'b7ad6b7169203331',
     method: 'GET',
@@ -28,6 +30,36 @@ test('one line tells about a request, without URL, query, headers or body', asyn
   });
   assert.ok(Number(duration_ms) >= 0 && Number(duration_ms) < 5000);
   assert.ok(Math.abs(Date.parse(String(time)) - Date.now()) < 5000);
+});
+
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331';
+
+for (const { about, url, traceparent, logged } of [
+  { about: 'a quick success', url: '/v1/greetings/Ana', logged: 0 },
+  { about: 'a trace that is not kept', url: '/v1/greetings/Ana', traceparent: '-00', logged: 0 },
+  { about: 'a trace that is kept', url: '/v1/greetings/Ana', traceparent: '-01', logged: 1 },
+  { about: "a client's error", url: '/v1/greetings/1', logged: 1 },
+  { about: 'an unknown URL', url: '/nowhere', logged: 1 },
+  { about: 'an error of ours', url: '/faults/status/503', logged: 1 },
+  {
+    about: 'an answer slower than the objective',
+    url: `/faults/delay/${Math.ceil(SLO_LATENCY_SECONDS * 1000) + 50}`,
+    logged: 1,
+  },
+  { about: 'a probe', url: '/livez', logged: 0 },
+]) {
+  test(`LOG_REQUESTS=notable logs ${about} ${logged ? 'once' : 'not at all'}`, async (t) => {
+    const { app, lines } = await setup(t, { LOG_REQUESTS: 'notable' });
+    await app.inject({ url, headers: traceparent ? { traceparent: TRACE + traceparent } : {} });
+    assert.equal(lines.filter(({ msg }) => msg === 'request').length, logged);
+  });
+}
+
+test('an error tells the id by which it stands in the log', async (t) => {
+  const { app, lines } = await setup(t, { LOG_REQUESTS: 'notable' });
+  const { headers } = await app.inject('/nowhere');
+  assert.match(String(headers['x-request-id']), /^[\w.-]{8,64}$/);
+  assert.equal(lines[0]?.request_id, headers['x-request-id']);
 });
 
 test('requests without a traceparent have no trace id', async (t) => {
