@@ -30,6 +30,7 @@ example: .venv ## Generate a repository with the default answers into OUT (defau
 .PHONY: tools
 tools: .venv ## Get the pinned programs that the tests run
 	$(RUN) python -m tools.fetch
+	$(RUN) python -c 'from tools import load; load.install()'
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof

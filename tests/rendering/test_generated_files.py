@@ -127,8 +127,3 @@ def test_names_stay_within_63_characters_for_the_longest_answers(bake: Bake) -> 
                 names += [(path.name, name)] if name else []
     assert names, "no Kubernetes object was found"
     assert [entry for entry in names if len(entry[1]) > 63] == []
-
-
-def test_nothing_tells_how_the_template_was_made(default_repo: Path) -> None:
-    for path in files_of(default_repo):
-        assert "/work/" not in path.read_text(encoding="utf-8"), path

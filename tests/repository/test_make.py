@@ -166,7 +166,7 @@ BREAKAGES = {
     "a pod that says it is ready while it drains": (
         edit("services/orders/src/routes/health.ts", "reply.code(503)", "reply.code(200)"),
         "test-orders",
-        r"✖.*readyz",
+        r"✖.*drain|✖.*ready|✖.*SIGTERM",
     ),
     "a URL as a label": (
         edit("services/orders/src/telemetry.ts", "observe(method, route,", "observe(method, request.url,"),

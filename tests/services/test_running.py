@@ -20,6 +20,7 @@ import pytest
 from conftest import Tools
 from support import ROOT, run
 
+from tools import load
 from tools.service import ServiceProcess, running
 
 pytestmark = pytest.mark.slow
@@ -348,22 +349,14 @@ def test_overload_is_shed_and_probes_still_answer(ready_repo: Path, node: Path) 
 
 
 def test_real_load_is_served_without_a_failure_counted_and_logged(
-    ready_repo: Path, node: Path, tools: Tools
+    ready_repo: Path, node: Path
 ) -> None:
     with running(ready_repo, node, SHUTDOWN_DRAIN_MS="0", LOG_REQUESTS="all") as service:
-        serve_load(service, tools)
+        serve_load(service)
 
 
-def serve_load(service: ServiceProcess, tools: Tools) -> None:
-    path = tools.folder()
-    if not (ROOT / "bench" / "node_modules").exists():
-        run("npm", "ci", cwd=ROOT / "bench", path=path)
-    autocannon = ROOT / "bench" / "node_modules" / "autocannon" / "autocannon.js"
-    url = f"http://127.0.0.1:{service.port()}{ROUTE}"
-    result = run(
-        path / "node", autocannon, "--json", "-c", "50", "-d", "5", url, cwd=ROOT, path=path
-    )
-    report = json.loads(result.stdout.strip().splitlines()[-1])
+def serve_load(service: ServiceProcess) -> None:
+    report = load.put(f"http://127.0.0.1:{service.port()}{ROUTE}", connections=50, seconds=5)
     print(f"\n{report['requests']['average']:.0f} requests/s, p99 {report['latency']['p99']} ms")
     assert (report["errors"], report["timeouts"], report["non2xx"]) == (0, 0, 0)
     metrics = service.metrics()

@@ -63,8 +63,6 @@ const CONNECTION_LIMITS = {
   connectionsCheckingInterval: 1000,
 };
 const HEADERS_TIMEOUT_MS = 10_000;
-// Spreads long-lived clients over replicas that were added later.
-const MAX_REQUESTS_PER_SOCKET = 10_000;
 const MAX_PARAM_LENGTH = 256;
 
 // JSON has types, so a body must use them: coercion would turn a price of null into 0. Paths and
@@ -189,7 +187,6 @@ function serverOptions(config: Config) {
     bodyLimit: config.BODY_LIMIT_BYTES,
     requestTimeout: config.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
-    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     http: {
       ...CONNECTION_LIMITS,
