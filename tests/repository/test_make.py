@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake, Tools
-from support import run
+from support import BIN, run
 
 pytestmark = pytest.mark.slow
 
@@ -244,3 +244,15 @@ def test_no_known_vulnerability_in_locked_packages(ready_repo: Path, tools: Tool
         # Not a matter of installing something, so not even CI can insist on it.
         pytest.skip("not checked: this network does not reach the npm registry's audit service")
     assert output == "", output
+
+
+def test_pre_commit_runs_the_checks(changed: Path, tools: Tools) -> None:
+    path = tools.folder()
+    run(BIN / "pre-commit", "install", cwd=changed, path=path)
+    readme = changed / "README.md"
+    readme.write_text(readme.read_text("utf-8") + "\n[nowhere](nowhere.md)\n", encoding="utf-8")
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    command = ("git", *identity, "commit", "--quiet", "--all", "--message=Change")
+    refused = run(*command, cwd=changed, path=path, check=False)
+    assert refused.returncode != 0
+    assert "README.md links to nowhere.md: no such file" in refused.stdout + refused.stderr
