@@ -3,13 +3,20 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { read, root } from './lib/repository.js';
+import { read, root, services } from './lib/repository.js';
 
 const documents = globSync('**/*.md', {
   cwd: root,
   exclude: (path) => path === 'node_modules' || path.endsWith('/node_modules'),
 }).filter((path) => !path.includes('node_modules'));
 const makefile = read('Makefile');
+
+const ports = new Set();
+for (const service of services) {
+  const { ConfigSchema } = await import(`../services/${service}/src/config.ts`);
+  ports.add(ConfigSchema.properties.HTTP_PORT.default);
+  ports.add(ConfigSchema.properties.METRICS_PORT.default);
+}
 
 /** The anchor that GitHub gives a heading. */
 const anchor = (heading) =>
@@ -33,6 +40,15 @@ for (const document of documents) {
       if (fragment) {
         assert.ok(headings(target).includes(fragment), `${document} links to ${link}: no heading`);
       }
+    }
+  });
+
+  test(`${document}: local addresses have the ports of a service`, () => {
+    for (const [, port] of text.matchAll(/127\.0\.0\.1:(\d+)/g)) {
+      assert.ok(
+        ports.has(Number(port)),
+        `${document} names port ${port}; services listen on ${[...ports].join(', ')} (src/config.ts)`,
+      );
     }
   });
 

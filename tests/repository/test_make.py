@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
 import shutil
+import signal
+import subprocess
+import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Bake, Tools
-from support import BIN, run
+from support import BIN, free_port, run
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +138,11 @@ BREAKAGES = {
         edit("README.md", "`make audit`", "`make audits`"),
         "contracts",
         r"no such target",
+    ),
+    "another port than the documents say": (
+        edit("services/orders/src/config.ts", "default: 8080", "default: 8081"),
+        "contracts",
+        r"README\.md names port 8080; services listen on 8081, 9090",
     ),
     "a rule that Prometheus cannot parse": (
         edit("monitoring/rules/slo.yaml", "vector(0.3)", "vector(0.3"),
@@ -256,3 +267,42 @@ def test_pre_commit_runs_the_checks(changed: Path, tools: Tools) -> None:
     refused = run(*command, cwd=changed, path=path, check=False)
     assert refused.returncode != 0
     assert "README.md links to nowhere.md: no such file" in refused.stdout + refused.stderr
+
+
+def test_dev_serves_and_restarts_on_change(changed: Path, tools: Tools) -> None:
+    port = free_port()
+    settings = {"HTTP_PORT": str(port), "METRICS_PORT": "0", "HOST": "127.0.0.1"}
+    process = subprocess.Popen(
+        ["make", "dev"],
+        cwd=changed,
+        env={**os.environ, **settings, "PATH": f"{tools.folder()}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def greeting() -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.request("GET", "/v1/greetings/Ada")
+            return connection.getresponse().read().decode()
+        return ""
+
+    def wait_for(text: str) -> None:
+        end = time.monotonic() + 30
+        while text not in greeting():
+            assert time.monotonic() < end, f"{text!r} never came: {greeting()!r}"
+            time.sleep(0.1)
+
+    try:
+        wait_for("Hello, Ada!")
+        edit("services/orders/src/routes/greetings.ts", "'Hello'", "'Welcome'")(changed)
+        wait_for("Welcome, Ada!")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def test_the_region_is_set_for_every_aws_command(bake: Bake) -> None:
+    mise = (bake(aws_region="us-east-1") / "mise.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(mise)["env"]["AWS_REGION"] == "us-east-1"

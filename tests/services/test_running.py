@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Tools
-from support import ROOT, run
+from support import ROOT, free_port, run
 
 from tools import load
 from tools.service import ServiceProcess, running
@@ -382,12 +382,6 @@ def test_promtool_accepts_the_metrics(service: ServiceProcess, tools: Tools) -> 
         if line and not line.startswith(("nodejs_", "process_"))
     ]
     assert objections == []
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_a_real_prometheus_scrapes_it(
