@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -131,11 +132,11 @@ def measure_bake() -> list[str]:
 
 def machine(node: Path) -> str:
     """Describe the machine in one sentence."""
-    cpu = "unknown CPU"
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            cpu = line.split(":", 1)[1].strip()
-            break
+    cpu = platform.processor() or platform.machine()
+    details = Path("/proc/cpuinfo")
+    if details.exists():
+        model = re.search(r"^model name\s*: (.+)$", details.read_text(encoding="utf-8"), re.M)
+        cpu = model[1] if model else cpu
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
     return (

@@ -16,5 +16,5 @@ print("""
 << cookiecutter.project_slug >> is ready. Next:
   cd << cookiecutter.project_slug >>
   git init -b main && git add . && git commit -m 'Start from Slipway'
-  make setup test check
+  mise install && make setup test check
 """)

@@ -108,9 +108,9 @@ class ServiceProcess:
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the process, as the kernel counts it."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(line.split()[1]) * 1024
+        command = ["ps", "-o", "rss=", "-p", str(self.process.pid)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        return int(result.stdout) * 1024
 
     def terminate(self) -> None:
         """Send SIGTERM, as the kubelet does."""
