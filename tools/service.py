@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -108,6 +109,12 @@ class ServiceProcess:
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the process, as the kernel counts it."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if status.exists():
+            # Linux: a slim installation has no ps.
+            size = re.search(r"^VmRSS:\s*(\d+) kB$", status.read_text(encoding="utf-8"), re.M)
+            assert size, status
+            return int(size[1]) * 1024
         command = ["ps", "-o", "rss=", "-p", str(self.process.pid)]
         result = subprocess.run(command, capture_output=True, text=True, check=True)
         return int(result.stdout) * 1024
