@@ -120,3 +120,28 @@ def test_cruft_update_refuses_to_touch_uncommitted_work(project: Path, template:
     cruft("update", "--skip-apply-ask", cwd=project, check=False)
     assert readme.read_text(encoding="utf-8") == "not committed\n"
     assert not (project / "NEWS.md").exists()
+
+
+def test_an_answer_with_a_delimiter_survives_an_update_once_it_is_quoted(
+    template: Path, tmp_path: Path
+) -> None:
+    """Like cookiecutter's command line, cruft renders the answers that it has kept (docs/index.md)."""
+    answers = json.dumps({"description": "a << '<' >>< b", "project_slug": "quoted"})
+    cruft(
+        "create", template, "--no-input", "--output-dir", tmp_path,
+        "--extra-context", answers, cwd=tmp_path,
+    )  # fmt: skip
+    project = commit(tmp_path / "quoted")
+    assert "a \\<\\< b" in (project / "README.md").read_text(encoding="utf-8")
+    change_template(template)
+
+    code, output = cruft("update", "--skip-apply-ask", cwd=project, check=False)
+    assert code != 0 and "TemplateSyntaxError" in output
+    assert run("git", "status", "--porcelain", cwd=project).stdout == "", "half an update"
+
+    state = project / ".cruft.json"
+    state.write_text(state.read_text("utf-8").replace("a << b", "a << '<' >>< b"), encoding="utf-8")
+    commit_all(project)
+    cruft("update", "--skip-apply-ask", cwd=project)
+    assert "a \\<\\< b" in (project / "README.md").read_text(encoding="utf-8")
+    assert (project / "NEWS.md").exists()
