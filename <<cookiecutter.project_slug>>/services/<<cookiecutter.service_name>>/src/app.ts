@@ -36,7 +36,7 @@ import { faults } from './routes/faults.ts';
 import { greetings } from './routes/greetings.ts';
 import { health } from './routes/health.ts';
 import { quotes } from './routes/quotes.ts';
-import { createTrackers } from './telemetry.ts';
+import { createTracker } from './telemetry.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -74,9 +74,13 @@ const SAFE_REQUEST_ID = /^[\w.-]{8,64}$/;
 
 /**
  * The API and its probes, ready to listen.
+ * @param routes each adds a part of the API.
  * @returns an instance that the caller must close.
  */
-export async function buildApp(dependencies: Dependencies): Promise<App> {
+export async function buildApp(
+  dependencies: Dependencies,
+  routes: ((api: App) => void)[] = [greetings, quotes],
+): Promise<App> {
   const { config, logger, metrics, lifecycle, exit } = dependencies;
 
   const common = serverOptions(config);
@@ -86,42 +90,39 @@ export async function buildApp(dependencies: Dependencies): Promise<App> {
     // It would answer without our error format, and without need: the drain is over by then.
     return503OnClosing: false,
     frameworkErrors(error, request, reply) {
-      trackUnmatched(request, reply);
+      track(request, reply, UNMATCHED_ROUTE, false);
       common.frameworkErrors(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
-  const tracker = createTrackers(logger, metrics, config);
-  const trackUnmatched = tracker(UNMATCHED_ROUTE);
+  const track = createTracker(logger, metrics, config);
   const overloaded = overloadDetector(app, config, metrics);
 
-  // Fastify's own logger makes a child for each request and listens twice: the tracker does it for less.
+  // Fastify's own logger makes a child for each request; the tracker's makes one when it is needed.
   app.log = logger;
   app.setValidatorCompiler(({ schema, httpPart }) =>
     (httpPart === 'body' ? typed : text).compile(schema),
   );
   app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler((request, reply) => {
-    trackUnmatched(request, reply);
-    sendProblem(new HttpError(404, 'No such route.'), request, reply);
-  });
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(new HttpError(404, 'No such route.'), request, reply),
+  );
   app.addSchema(Problem);
-  // A hook of each route, which knows its pattern: asking a request for it costs more than all that
-  // the hook does.
-  app.addHook('onRoute', (route) => {
-    const probe = route.config?.probe === true;
-    const track = tracker(route.url, probe);
-    route.onRequest = (request, reply, done) => {
-      track(request, reply);
-      if (request.headers['x-request-id'] === request.id) reply.header('x-request-id', request.id);
-      if (probe || !overloaded()) return done();
-      reply.header('retry-after', RETRY_AFTER_SECONDS);
-      done(new HttpError(503));
-    };
-    if (probe || route.method === 'HEAD') return;
-    const documented = Object.keys((route.schema?.response ?? {}) as object).map(Number);
-    for (const method of [route.method].flat()) {
-      metrics.declare(method, route.url, [...documented.filter((code) => code < 300), 500, 503]);
+  // The first hook of all, so that a request which a later one refuses is measured and logged too.
+  app.addHook('onRequest', (request, reply, done) => {
+    const { url: route = UNMATCHED_ROUTE, config } = request.routeOptions;
+    const probe = config.probe === true;
+    track(request, reply, route, probe);
+    if (request.headers['x-request-id'] === request.id) reply.header('x-request-id', request.id);
+    if (probe || !overloaded()) return done();
+    reply.header('retry-after', RETRY_AFTER_SECONDS);
+    done(new HttpError(503));
+  });
+  app.addHook('onRoute', ({ method, url, config, schema }) => {
+    if (config?.probe || method === 'HEAD') return;
+    const documented = Object.keys((schema?.response ?? {}) as object).map(Number);
+    for (const each of [method].flat()) {
+      metrics.declare(each, url, [...documented.filter((code) => code < 300), 500, 503]);
     }
   });
 
@@ -139,8 +140,7 @@ export async function buildApp(dependencies: Dependencies): Promise<App> {
   });
   health(app, lifecycle);
   await app.register(async (api: App) => {
-    greetings(api);
-    quotes(api);
+    for (const addTo of routes) addTo(api);
     if (config.FAULTS_ENABLED) faults(api, exit);
     api.get(
       '/openapi.json',

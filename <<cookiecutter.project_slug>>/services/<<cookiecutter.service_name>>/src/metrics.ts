@@ -93,7 +93,7 @@ const MAX_PENDING = 500;
 /** The metrics of one process. Label values are bounded here, whatever clients send. */
 export class Metrics {
   readonly registry = new Registry();
-  /** Measured requests being served now. */
+  /** Requests being served now, probes too. */
   inFlight = 0;
 
   readonly #requests: Counter<RequestLabel>;

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
-import { buildApp, buildMetricsApp } from '../src/app.ts';
+import { type App, buildApp, buildMetricsApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { createLogger } from '../src/logging.ts';
 import { Metrics } from '../src/metrics.ts';
@@ -21,8 +21,15 @@ export const TEST_ENV = {
   SHUTDOWN_DRAIN_MS: '0',
 };
 
-/** Builds both applications in this process; they close themselves when the test ends. */
-export async function setup(t: TestContext, env: NodeJS.ProcessEnv = {}) {
+/**
+ * Builds both applications in this process, with the given routes instead of the API's own. They
+ * close themselves when the test ends.
+ */
+export async function setup(
+  t: TestContext,
+  env: NodeJS.ProcessEnv = {},
+  ...routes: ((api: App) => void)[]
+) {
   const config = loadConfig({ ...TEST_ENV, ...env });
   const lines: Record<string, unknown>[] = [];
   const logger = createLogger(config.LOG_LEVEL, {
@@ -33,7 +40,7 @@ export async function setup(t: TestContext, env: NodeJS.ProcessEnv = {}) {
   const exits: number[] = [];
   const exit = (code: number) => void exits.push(code);
   const dependencies = { config, logger, metrics, lifecycle, exit };
-  const app = await buildApp(dependencies);
+  const app = await buildApp(dependencies, routes.length ? routes : undefined);
   const metricsApp = await buildMetricsApp(dependencies);
   t.after(() => {
     app.server.closeAllConnections();

@@ -62,6 +62,32 @@ test('an error tells the id by which it stands in the log', async (t) => {
   assert.equal(lines[0]?.request_id, headers['x-request-id']);
 });
 
+test('a request that a later hook refuses is measured and logged with its route', async (t) => {
+  const { app, lines, metrics } = await setup(t, {}, (api) => {
+    api.addHook('onRequest', async (_request, reply) => reply.code(401).send());
+    api.get('/private/:id', async () => 'never');
+  });
+  assert.equal((await app.inject('/private/7')).statusCode, 401);
+  const labels = 'method="GET",route="/private/:id",status_code="401"';
+  assert.equal((await samples(metrics)).get(`http_requests_total{${labels}}`), 1);
+  assert.deepEqual(
+    lines.map(({ route, status_code }) => [route, status_code]),
+    [['/private/:id', 401]],
+  );
+});
+
+test("a route's own onRequest hooks run, in their order", async (t) => {
+  const calls: string[] = [];
+  const { app } = await setup(t, {}, (api) => {
+    const onRequest = [async () => void calls.push('first'), async () => void calls.push('second')];
+    api.get('/hooked', { onRequest }, async () => 'ok');
+  });
+  await app.inject('/hooked');
+  assert.deepEqual(calls, ['first', 'second']);
+  await app.inject({ method: 'HEAD', url: '/hooked' });
+  assert.deepEqual(calls, ['first', 'second', 'first', 'second']);
+});
+
 test('requests without a traceparent have no trace id', async (t) => {
   const { app, lines } = await setup(t);
   await app.inject('/v1/greetings/Ana');
