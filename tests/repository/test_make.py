@@ -98,7 +98,7 @@ def edit(path: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-BREAKAGES = {
+BREAKAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "another Node in the Dockerfile": (
         edit("services/orders/Dockerfile", "FROM node:24.", "FROM node:22."),
         "contracts",
@@ -128,6 +128,16 @@ BREAKAGES = {
         edit("monitoring/rules/slo.yaml", "vector(0.999)", "vector(0.9)"),
         "contracts",
         r"must be below 1",
+    ),
+    "a service that calls itself otherwise": (
+        edit("services/orders/Dockerfile", 'image.title="orders"', 'image.title="order"'),
+        "contracts",
+        r"Dockerfile, image title says order, not orders",
+    ),
+    "a service without tests": (
+        lambda repository: shutil.rmtree(repository / "services/orders/test"),
+        "contracts",
+        r"services/orders/test holds no \*\.test\.ts",
     ),
     "a link to nowhere": (
         edit("README.md", "(mise.toml)", "(mice.toml)"),
