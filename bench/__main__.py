@@ -29,14 +29,6 @@ ROUNDS = 3
 THROUGHPUT_GOAL, READY_GOAL, BAKE_GOAL = 0.85, 1.0, 1.0
 
 
-def command(*words: str | Path, cwd: Path, path: Path) -> str:
-    """Run a command with `path` first on PATH and return its output."""
-    environment = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(
-        words, cwd=cwd, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-
-
 def bake(template: Path, folder: Path) -> float:
     """Generate a repository with the default answers; return the seconds that it took."""
     started = time.perf_counter()
@@ -153,7 +145,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         bake(ROOT, Path(folder))
         repository = next(Path(folder).iterdir())
-        command("make", "setup", cwd=repository, path=path)
+        fetch.run(
+            ["make", "--directory", str(repository), "setup"],
+            fetch.with_path(path),
+            "installing the service's dependencies",
+        )
         (service_folder,) = (repository / "services").iterdir()
 
         def service(**settings: str) -> ServiceProcess:

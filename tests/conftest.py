@@ -73,7 +73,7 @@ def own_repo(default_repo: Path, tmp_path: Path) -> Path:
 
 
 def commit(repository: Path) -> Path:
-    """Make a git repository of a folder, with one commit of all its files."""
+    """Make a git repository of a folder if it is none yet, and commit all its files."""
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
     run("git", "init", "--quiet", "--initial-branch=main", cwd=repository)
     run("git", "add", "--all", cwd=repository)

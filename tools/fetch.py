@@ -324,6 +324,11 @@ def commands(names: Iterable[str] = EVERYDAY) -> Path:
     return folder
 
 
+def with_path(folder: Path) -> dict[str, str]:
+    """Return this process's environment with a folder put first on PATH."""
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
 def main(arguments: list[str]) -> int:
     """Get the named programs, or the everyday ones, and print the folder that links to them."""
     unknown = [name for name in arguments if name not in TOOLS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,9 @@ def install() -> Path:
     with fetch.locked(fetch.CACHE / "bench"):
         if not installed.exists() or installed.stat().st_mtime < lockfile.stat().st_mtime:
             path = fetch.commands(["node"])
-            environment = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
             command = [str(path / "npm"), "--prefix", str(BENCH), "ci"]
             fetch.say("installing the load generator")
-            fetch.run(command, environment, "installing the load generator")
+            fetch.run(command, fetch.with_path(path), "installing the load generator")
             installed.touch()
     return BENCH / "node_modules" / "autocannon" / "autocannon.js"
 

@@ -63,12 +63,7 @@ def change_template(template: Path) -> None:
     readme.write_text(text.replace("## First hour", "## The first hour"), encoding="utf-8")
     added = template / TEMPLATE.name / "NEWS.md"
     added.write_text("News of << cookiecutter.project_slug >>\n", encoding="utf-8")
-    commit_all(template)
-
-
-def commit_all(repository: Path) -> None:
-    run("git", "add", "--all", cwd=repository)
-    run("git", "commit", "--quiet", "--message=Change", cwd=repository, environment=IDENTITY)
+    commit(template)
 
 
 def test_cruft_create_gives_what_cookiecutter_gives(project: Path, template: Path) -> None:
@@ -96,7 +91,7 @@ def test_cruft_update_brings_the_change_and_keeps_the_owners_edits(
     readme = project / "README.md"
     readme.write_text(readme.read_text("utf-8") + "\nOur own words.\n", encoding="utf-8")
     (project / ".editorconfig").unlink()
-    commit_all(project)
+    commit(project)
     change_template(template)
 
     code, output = cruft("update", "--skip-apply-ask", cwd=project)
@@ -141,7 +136,7 @@ def test_an_answer_with_a_delimiter_survives_an_update_once_it_is_quoted(
 
     state = project / ".cruft.json"
     state.write_text(state.read_text("utf-8").replace("a << b", "a << '<' >>< b"), encoding="utf-8")
-    commit_all(project)
+    commit(project)
     cruft("update", "--skip-apply-ask", cwd=project)
     assert "a \\<\\< b" in (project / "README.md").read_text(encoding="utf-8")
     assert (project / "NEWS.md").exists()

@@ -18,6 +18,8 @@ import pytest
 from conftest import Bake, Tools
 from support import BIN, free_port, run
 
+from tools import fetch
+
 pytestmark = pytest.mark.slow
 
 OTHER_ANSWERS = {
@@ -285,7 +287,7 @@ def test_dev_serves_and_restarts_on_change(changed: Path, tools: Tools) -> None:
     process = subprocess.Popen(
         ["make", "dev"],
         cwd=changed,
-        env={**os.environ, **settings, "PATH": f"{tools.folder()}{os.pathsep}{os.environ['PATH']}"},
+        env={**fetch.with_path(tools.folder()), **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

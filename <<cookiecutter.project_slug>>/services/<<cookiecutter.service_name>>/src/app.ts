@@ -104,9 +104,7 @@ export async function buildApp(
     (httpPart === 'body' ? typed : text).compile(schema),
   );
   app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new HttpError(404, 'No such route.'), request, reply),
-  );
+  app.setNotFoundHandler(notFound);
   app.addSchema(Problem);
   // The first hook of all, so that a request which a later one refuses is measured and logged too.
   app.addHook('onRequest', (request, reply, done) => {
@@ -166,9 +164,7 @@ export async function buildApp(
 export async function buildMetricsApp({ config, logger, metrics }: Dependencies) {
   const app = fastify({ ...serverOptions(config), loggerInstance: logger as FastifyBaseLogger });
   app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new HttpError(404, 'No such route.'), request, reply),
-  );
+  app.setNotFoundHandler(notFound);
   app.get('/metrics', async (_request, reply) => {
     const text = await metrics.registry.metrics();
     return reply.type(metrics.registry.contentType).send(text);
@@ -212,6 +208,10 @@ function requestId({ headers }: IncomingMessage): string {
   if (typeof id === 'string' && SAFE_REQUEST_ID.test(id)) return id;
   sequence += 1;
   return `${ID_PREFIX}-${sequence.toString(36)}`;
+}
+
+function notFound(request: FastifyRequest, reply: FastifyReply): void {
+  sendProblem(new HttpError(404, 'No such route.'), request, reply);
 }
 
 const CLIENT_ERRORS: Record<string, number> = {

@@ -88,14 +88,18 @@ const TRACEPARENT = /^00-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{
  * span: this service starts none until a tracer is added, and an invented one would lead nowhere.
  */
 export function traceFields(traceparent: unknown): { trace_id?: string; span_id?: string } {
-  const match = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent) : null;
+  const match = parseTrace(traceparent);
   return match?.[1] && match[2] ? { trace_id: match[1], span_id: match[2] } : {};
 }
 
 /** Whether a valid W3C `traceparent` header says that the caller keeps this trace. */
 export function isSampled(traceparent: unknown): boolean {
-  const match = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent) : null;
-  return match !== null && (Number.parseInt(match[3] ?? '', 16) & 1) === 1;
+  const flags = parseTrace(traceparent)?.[3];
+  return flags !== undefined && (Number.parseInt(flags, 16) & 1) === 1;
+}
+
+function parseTrace(traceparent: unknown): RegExpExecArray | null {
+  return typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent) : null;
 }
 
 const METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent', 'child'] as const;
