@@ -1,15 +1,26 @@
 """Delete what was not chosen, and print what to do next."""
 
+import shutil
 from pathlib import Path
 
-# Path in the generated repository: kept when this renders to something.
+# Path in the generated repository: kept when this renders to something. A file may have a condition
+# in its name instead, a folder may not: cookiecutter stops at an empty name of a folder.
 KEPT_WHEN = {
+    "deploy/apps/<< cookiecutter.service_name >>/base": "<< cookiecutter.__kustomize >>",
+    "deploy/charts": "<< cookiecutter.__helm >>",
+    "deploy/components/release": "<< cookiecutter.__kustomize >>",
+    "deploy/platform/argo-rollouts": "<< cookiecutter.__canary >>",
+    "deploy/policies/network/argo-rollouts": "<< cookiecutter.__canary >>",
     "monitoring/alertmanager/templates/slack.tmpl": "<< cookiecutter.__slack >>",
     "monitoring/alertmanager/templates/email.tmpl": "<< cookiecutter.__email >>",
 }
 
 for path, kept in KEPT_WHEN.items():
-    if not kept:
+    if kept:
+        continue
+    if Path(path).is_dir():
+        shutil.rmtree(path)
+    else:
         Path(path).unlink()
 
 print("""
