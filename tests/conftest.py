@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from support import ROOT, run
 from tools import fetch
 
 Bake = Callable[..., Path]
+Deployable = Callable[..., Path]
 
 
 class Tools:
@@ -97,4 +99,32 @@ def ready_repo(default_repo: Path, tools: Tools, tmp_path_factory: pytest.TempPa
             commit(repository)
             run("make", "setup", cwd=repository, path=tools.folder())
             (shared / "ready.done").touch()
+    return repository
+
+
+def link_dependencies(installed: Path, folder: Path) -> None:
+    """Give a folder the dependencies installed in another one, by hard links, as if just made."""
+    there = folder / "node_modules"
+    shutil.copytree(installed / "node_modules", there, symlinks=True, copy_function=os.link)
+    there.touch()
+
+
+@pytest.fixture(scope="session")
+def deployable(bake: Bake, ready_repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployable:
+    """Return a function from answers to a generated repository that can render its manifests.
+
+    Tests only read it. Its checks have their dependencies, its services do not.
+    """
+    made: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def repository(**answers: str) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in made:
+            baked = bake(**answers)
+            copy = tmp_path_factory.mktemp("deployable") / baked.name
+            shutil.copytree(baked, copy, symlinks=True)
+            link_dependencies(ready_repo / "checks", copy / "checks")
+            made[key] = copy
+        return made[key]
+
     return repository

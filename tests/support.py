@@ -6,6 +6,8 @@ import importlib.util
 import itertools
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -117,6 +119,19 @@ def run(
             f"{shown} exited with {result.returncode}\n{result.stdout[-6000:]}{result.stderr[-6000:]}"
         )
     return result
+
+
+def with_facts(repository: Path, folder: Path, facts: Mapping[str, str]) -> Path:
+    """Return a copy of a repository, in a folder, whose environments have these facts."""
+    copy = folder / repository.name
+    shutil.copytree(repository, copy, symlinks=True)
+    for file in sorted((copy / "deploy/environments").glob("*/facts.yaml")):
+        text = file.read_text(encoding="utf-8")
+        for name, value in facts.items():
+            text, count = re.subn(rf"^  {name}: .*$", f"  {name}: {value}", text, flags=re.M)
+            assert count == 1, f"{file}: {name}"
+        file.write_text(text, encoding="utf-8")
+    return copy
 
 
 def files_of(folder: Path) -> list[Path]:

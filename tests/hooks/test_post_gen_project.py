@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from conftest import Bake
-from support import BIN, ROOT, TEMPLATE, run
+from support import BIN, ROOT, TEMPLATE, choices, run
 
 HOOK = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
 
@@ -29,9 +29,12 @@ def test_deletes_each_file_of_its_table_for_some_answer_and_keeps_it_for_another
     paths = re.findall(r'^    "([^"]+)": "<<', HOOK, re.M)
     assert paths, "the table is empty"
     for path in paths:
-        assert (TEMPLATE / path).exists(), f"{path} is not in the template"
+        there = TEMPLATE / path.replace("<< ", "<<").replace(" >>", ">>")
+        assert there.exists(), f"{path} is not in the template"
+        folder = path.replace("<< cookiecutter.service_name >>", "orders")
         kept = {
-            choice: (bake(notifications=choice) / path).exists()
-            for choice in ("slack", "email", "slack-and-email")
+            f"{prompt}={value}": (bake(**{prompt: value}) / folder).exists()
+            for prompt, values in choices().items()
+            for value in values
         }
         assert set(kept.values()) == {True, False}, f"{path}: {kept}"

@@ -41,15 +41,18 @@ EACH_COMBINATION = pytest.mark.parametrize("answers", list(every_combination()),
 def expected(answers: Answers) -> set[str]:
     """Return the files that files.txt lists for these answers.
 
-    A line is a path, and after it, in brackets, the answers that bring the file.
+    A line is a path, and after it, each in brackets, the answers that bring the file.
     """
     paths = set()
     for line in LISTED.read_text(encoding="utf-8").splitlines():
-        match = re.fullmatch(r"(\S+)(?:\s+\[(\w+): (.+)\])?", line)
+        match = re.fullmatch(r"(\S+)((?: +\[\w+: [^]]+\])*)", line)
         if not match:
             continue
-        path, prompt, values = match.groups()
-        if prompt is None or answers[prompt] in values.split(", "):
+        path, conditions = match.groups()
+        if all(
+            answers[prompt] in values.split(", ")
+            for prompt, values in re.findall(r"\[(\w+): ([^]]+)\]", conditions)
+        ):
             paths.add(path.replace("SERVICE", answers.get("service_name", "orders")))
     return paths
 

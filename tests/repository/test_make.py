@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Bake, Tools
+from conftest import Bake, Tools, link_dependencies
 from support import BIN, free_port, run
 
 from tools import fetch
@@ -43,13 +43,6 @@ def changed(ready_repo: Path, tmp_path: Path) -> Path:
     for folder in ("services/orders", "checks"):
         link_dependencies(ready_repo / folder, copy / folder)
     return copy
-
-
-def link_dependencies(installed: Path, folder: Path) -> None:
-    """Give a folder the dependencies installed in another one, by hard links, as if just made."""
-    there = folder / "node_modules"
-    shutil.copytree(installed / "node_modules", there, symlinks=True, copy_function=os.link)
-    there.touch()
 
 
 def make(repository: Path, tools: Tools, *targets: str, check: bool = True) -> str:
