@@ -14,6 +14,20 @@ pin_of() {
     shellcheck) echo '"aqua:koalaman/shellcheck"' ;;
     amtool) echo '"aqua:prometheus/alertmanager"' ;;
     promtool) echo '"aqua:prometheus/prometheus"' ;;
+    helm) echo '"aqua:helm/helm"' ;;
+    kubeconform) echo '"aqua:yannh/kubeconform"' ;;
+    kubectl) echo '"aqua:kubernetes/kubernetes/kubectl"' ;;
+    kustomize) echo '"aqua:kubernetes-sigs/kustomize"' ;;
+  esac
+}
+
+version_of() {
+  case "$1" in
+    helm) helm version --short ;;
+    kubeconform) kubeconform -v ;;
+    kubectl) kubectl version --client ;;
+    kustomize) kustomize version ;;
+    *) "$1" --version ;;
   esac
 }
 
@@ -30,7 +44,7 @@ for tool in "$@"; do
   pin=$(pin_of "$tool")
   [[ -n $pin ]] || continue
   wanted=$(sed -n "s|^$pin = \"\([^\"]*\)\".*|\1|p" mise.toml)
-  found=$("$tool" --version 2>&1 | head -n 2)
+  found=$(version_of "$tool" 2>&1 | head -n 2)
   if [[ ! " ${found//$'\n'/ } " =~ [^0-9.]${wanted//./\\.}[^0-9.] ]]; then
     echo "warning: mise.toml pins $tool $wanted; $(command -v "$tool") is: ${found%%$'\n'*}" >&2
   fi
