@@ -30,7 +30,12 @@ example: .venv ## Generate a repository with the default answers into OUT (defau
 .PHONY: tools
 tools: .venv ## Get the pinned programs that the tests run
 	$(RUN) python -m tools.fetch
+	$(RUN) python -m tools.schemas
 	$(RUN) python -c 'from tools import load; load.install()'
+
+.PHONY: tools-all
+tools-all: tools ## Get those with builds of many minutes too
+	$(RUN) python -m tools.fetch --big
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof
@@ -40,9 +45,12 @@ test: tools ## Rendering, static, contract and running proof
 test-fast: .venv ## What needs no generated service to be installed; under a minute
 	$(PYTEST) -n auto -m 'not slow and not image and not big'
 
+.PHONY: test-big
+test-big: tools-all ## What `make test` leaves out: it needs builds of many minutes
+	$(PYTEST) -m big
+
 .PHONY: test-all
-test-all: tools ## Everything, with what needs big builds
-	$(PYTEST)
+test-all: test test-big ## Everything
 
 .PHONY: format
 format: .venv ## Format the Python code and mend what ruff can
