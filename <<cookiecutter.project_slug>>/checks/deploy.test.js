@@ -40,8 +40,8 @@ for (const environment of environments) {
   test(`in ${environment}, Argo CD reads the files of ${environment} alone`, () => {
     const texts = rendered.get(environment).map(({ source, text }) => [source, text]);
     for (const [source, text] of texts.filter(([place]) => place.includes('argocd'))) {
-      for (const [path] of text.matchAll(/\S+\/(overlays|environments)\/\S+/g)) {
-        assert.match(path, new RegExp(`/${environment}(/|$)`), `${source}: ${path}`);
+      for (const [path, , name] of text.matchAll(/\S+\/(overlays|environments)\/([\w-]+)\S*/g)) {
+        assert.equal(name, environment, `${source}: ${path}`);
       }
     }
   });

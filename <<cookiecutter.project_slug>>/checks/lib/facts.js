@@ -15,7 +15,7 @@ const octet = '(25[0-5]|2[0-4]\\d|1?\\d?\\d)';
 
 /** What each fact must be: a pattern, the rule in words, and an example. */
 export const RULES = {
-  environment: [/^(dev|staging|production)$/, 'dev, staging or production', 'dev'],
+  environment: [/^[a-z][a-z0-9-]{0,19}$/, 'the name of the folder', 'dev'],
   cluster: [/^[a-z][a-z0-9-]{0,99}$/, 'the name of an EKS cluster', 'shop-dev'],
   gitRepository: [
     /^((https?|ssh|git):\/\/|git@)\S+$/,

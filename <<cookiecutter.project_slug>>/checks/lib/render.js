@@ -17,11 +17,13 @@ export const apps = readdirSync(join(root, 'deploy/apps'));
 
 const CHART = 'deploy/charts/service';
 
-function run(command, args, cwd = root) {
+function run(command, args) {
   try {
     return execFileSync(command, args, {
-      cwd,
+      cwd: root,
       encoding: 'utf8',
+      // Argo CD's chart alone renders to more than the megabyte that is the default.
+      maxBuffer: Number.POSITIVE_INFINITY,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   } catch (error) {
@@ -31,10 +33,13 @@ function run(command, args, cwd = root) {
 
 const build = (folder) => run('kustomize', ['build', folder]);
 
+/** The file that says which image of a service an environment runs. */
+export const releaseFile = (app, environment) =>
+  `deploy/apps/${app}/overlays/${environment}/release.yaml`;
+
 /** The digest that an environment runs of a service. */
-export function digestOf(app, environment) {
-  return parse(read('deploy/apps', app, 'overlays', environment, 'release.yaml')).image.digest;
-}
+export const digestOf = (app, environment) =>
+  parse(read(releaseFile(app, environment))).image.digest;
 
 function renderApp(app, environment) {
   const overlay = `deploy/apps/${app}/overlays/${environment}`;
@@ -42,7 +47,7 @@ function renderApp(app, environment) {
   const files = [
     `deploy/apps/${app}/values.yaml`,
     `${overlay}/values.yaml`,
-    `${overlay}/release.yaml`,
+    releaseFile(app, environment),
     `deploy/environments/${environment}/facts.yaml`,
   ].flatMap((file) => ['--values', file]);
   return run('helm', ['template', app, CHART, '--namespace', 'apps', ...files]);
