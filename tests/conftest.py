@@ -110,7 +110,9 @@ def link_dependencies(installed: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def deployable(bake: Bake, ready_repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployable:
+def deployable(
+    bake: Bake, ready_repo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Deployable:
     """Return a function from answers to a generated repository that can render its manifests.
 
     Tests only read it. Its checks have their dependencies, its services do not.

@@ -48,8 +48,13 @@ apply() { kubectl apply --server-side --force-conflicts --field-manager=argocd-c
 
 apply --filename deploy/policies/namespaces/argocd.yaml
 node checks/lib/render.js "$environment" --chart argo-cd | apply --namespace argocd --filename -
-kubectl wait --for=condition=Established --timeout=1m \
-  crd/applications.argoproj.io crd/applicationsets.argoproj.io crd/appprojects.argoproj.io
+# Not `kubectl wait`: it fails at once while a new definition has no conditions yet.
+kinds=applications.argoproj.io,applicationsets.argoproj.io,appprojects.argoproj.io
+for _ in {1..30}; do
+  kubectl --namespace argocd get "$kinds" &>/dev/null && break
+  sleep 2
+done
+kubectl --namespace argocd get "$kinds" >/dev/null
 for workload in $(kubectl --namespace argocd get deployments,statefulsets --output name); do
   kubectl --namespace argocd rollout status --timeout=5m "$workload"
 done
