@@ -1,0 +1,202 @@
+"""The connections that the rendered policies allow are those of the table in docs/network.md.
+
+An analyser (cyclonus) judges every pair of those who take part, so the table is complete: what it
+does not list is denied.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Deployable, Tools
+from manifests import FACTS, Object, objects, render
+from support import run, with_facts
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who takes part: a pod with its labels and named ports, or something outside with an address."""
+
+    ip: str
+    ports: dict[str, int] = field(default_factory=dict)
+    namespace: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    protocol: str = "TCP"
+
+    def peer(self) -> Object:
+        """Return it in the form that cyclonus reads."""
+        if not self.namespace:
+            return {"IP": self.ip}
+        names = {"kubernetes.io/metadata.name": self.namespace}
+        internal = {
+            "Namespace": self.namespace,
+            "NamespaceLabels": names,
+            "PodLabels": self.labels,
+        }
+        return {"IP": self.ip, "Internal": internal}
+
+
+def pod(number: int, namespace: str, name: str, **more: str) -> dict[str, object]:
+    """Return what all pods have: an address in the private subnets, and labels."""
+    labels = {"app.kubernetes.io/name": name, **more}
+    return {"ip": f"10.0.32.{number}", "namespace": namespace, "labels": labels}
+
+
+SERVICE = {"http": 8080, "metrics": 9090}
+PART = {"app.kubernetes.io/part-of": "acme-shop"}
+# Names, labels and ports of the platform are those that the pinned charts render.
+ACTORS: dict[str, Actor] = {
+    "orders": Actor(**pod(1, "apps", "orders", **PART, **{"network/from-load-balancer": "allowed"}), ports=SERVICE),
+    "another service": Actor(**pod(2, "apps", "payments", **PART), ports=SERVICE),
+    "a pod of another namespace": Actor(**pod(3, "default", "stranger"), ports={"http": 8080}),
+    "Prometheus": Actor(**pod(4, "monitoring", "prometheus"), ports={"http-web": 9090, "reloader-web": 8081}),
+    "Alertmanager": Actor(**pod(5, "monitoring", "alertmanager"), ports={"http-web": 9093, "reloader-web": 8081}),
+    "Grafana": Actor(**pod(6, "monitoring", "grafana"), ports={"grafana": 3000}),
+    "kube-state-metrics": Actor(**pod(7, "monitoring", "kube-state-metrics"), ports={"http": 8080}),
+    "Prometheus operator": Actor(**pod(8, "monitoring", "kube-prometheus-stack-prometheus-operator"), ports={"http": 8080}),
+    "Argo CD controller": Actor(**pod(9, "argocd", "argocd-application-controller"), ports={"metrics": 8082}),
+    "Argo CD ApplicationSets": Actor(**pod(10, "argocd", "argocd-applicationset-controller"), ports={"metrics": 8080, "webhook": 7000}),
+    "Argo CD notifications": Actor(**pod(11, "argocd", "argocd-notifications-controller"), ports={"metrics": 9001}),
+    "Argo CD repo-server": Actor(**pod(12, "argocd", "argocd-repo-server"), ports={"repo-server": 8081, "metrics": 8084}),
+    "Argo CD server": Actor(**pod(13, "argocd", "argocd-server"), ports={"server": 8080, "metrics": 8083}),
+    "Argo CD cache": Actor(**pod(14, "argocd", "argocd-redis"), ports={"redis": 6379}),
+    "Kyverno admission": Actor(**pod(15, "kyverno", "kyverno-admission-controller", **{"app.kubernetes.io/component": "admission-controller"}), ports={"https": 9443, "metrics-port": 8000}),
+    "Kyverno reports": Actor(**pod(16, "kyverno", "kyverno-reports-controller", **{"app.kubernetes.io/component": "reports-controller"}), ports={"https": 9443, "metrics": 8000}),
+    "External Secrets": Actor(**pod(17, "external-secrets", "external-secrets"), ports={"metrics": 8080}),
+    "Argo Rollouts": Actor(**pod(18, "argo-rollouts", "argo-rollouts"), ports={"metrics": 8090}),
+    "cluster DNS": Actor("10.0.33.1", {"53/UDP": 53, "53/TCP": 53, "9153": 9153}, "kube-system", {"k8s-app": "kube-dns"}),
+    "a load balancer": Actor("10.0.240.7"),
+    "a node": Actor("10.0.48.1", {"9100": 9100, "10250": 10250, "22": 22}),
+    "the outside": Actor("203.0.113.7", {"22": 22, "80": 80, "443": 443, "587": 587, "5432": 5432}),
+    "pod identity agent": Actor("169.254.170.23", {"80": 80}),
+    "instance metadata": Actor("169.254.169.254", {"80": 80}),
+}  # fmt: skip
+# Namespaces in which we make no policies; what starts there is not ours to judge.
+NOT_OURS = {"", "default", "kube-system"}
+Connection = tuple[str, str, str]
+
+
+def pairs() -> Iterator[tuple[Connection, Object]]:
+    """Yield each pair that has an end in a namespace of ours, with each port of the second."""
+    for source, one in ACTORS.items():
+        for target, other in ACTORS.items():
+            if source == target or {one.namespace, other.namespace} <= NOT_OURS:
+                continue
+            for name, port in other.ports.items():
+                query = {
+                    "Source": one.peer(),
+                    "Destination": other.peer(),
+                    "Protocol": "UDP" if name.endswith("/UDP") else "TCP",
+                    "ResolvedPort": port,
+                    "ResolvedPortName": name,
+                }
+                yield (source, target, name), query
+
+
+def allowed(
+    repository: Path, environment: str, cyclonus: Path, scratch: Path, extra: str = ""
+) -> set[Connection]:
+    """Return the connections that the policies of an environment allow, as cyclonus judges them."""
+    policies = [
+        entry
+        for entry in objects(render(repository, environment)) + objects(extra)
+        if entry["kind"] == "NetworkPolicy"
+    ]
+    folder = scratch / "policies"
+    folder.mkdir()
+    for number, policy in enumerate(policies):
+        (folder / f"{number}.yaml").write_text(yaml.safe_dump(policy), encoding="utf-8")
+    asked = list(pairs())
+    traffic = scratch / "traffic.json"
+    traffic.write_text(json.dumps([query for _, query in asked]), encoding="utf-8")
+    output = run(
+        cyclonus, "analyze", "--mode=query-traffic", f"--policy-path={folder}",
+        f"--traffic-path={traffic}", cwd=scratch,
+    ).stdout  # fmt: skip
+    answers = re.findall(r"IS ALLOWED\? +\| +(TRUE|FALSE)", output)
+    assert len(answers) == len(asked) > 500, output[-2000:]
+    return {
+        connection
+        for (connection, _), answer in zip(asked, answers, strict=True)
+        if answer == "TRUE"
+    }
+
+
+# Words of the table that stand for several.
+GROUPS = {
+    "every pod of ours": [name for name, actor in ACTORS.items() if actor.namespace not in NOT_OURS],
+    "anyone not ours": [name for name, actor in ACTORS.items() if actor.namespace in NOT_OURS],
+}
+
+
+def documented(repository: Path) -> set[Connection]:
+    """Return the table of docs/network.md."""
+    text = (repository / "docs/network.md").read_text(encoding="utf-8")
+    table = text.split("## Who can reach whom")[1]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| .+ \|$", table, re.M)
+    found: set[Connection] = set()
+    for cells in rows[2:]:
+        sources, targets, ports = (cell.split(", ") for cell in cells)
+        for source in (name for group in sources for name in GROUPS.get(group, [group])):
+            found |= {(source, target, port) for target in targets for port in ports}
+    unknown = {name for source, target, _ in found for name in (source, target)} - ACTORS.keys()
+    assert rows and not unknown, f"the test does not know {unknown}"
+    return found
+
+
+ANSWERS = [
+    {},
+    {"manifests": "helm", "rollout": "canary", "notifications": "slack-and-email"},
+    {"container_registry": "ghcr", "notifications": "email"},
+]
+
+
+@pytest.mark.parametrize("answers", ANSWERS, ids=["default", "canary-both", "ghcr-email"])
+def test_the_policies_allow_what_the_table_says_and_nothing_else(
+    deployable: Deployable, tools: Tools, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    repository = with_facts(deployable(**answers), tmp_path, FACTS)
+    found = allowed(repository, "production", tools.path("cyclonus"), tmp_path)
+    table = documented(repository)
+    if answers.get("rollout") != "canary":
+        # There are no such pods then, and no policies in the namespace that there is not.
+        found, table = (
+            {entry for entry in connections if "Argo Rollouts" not in entry}
+            for connections in (found, table)
+        )
+    rows = "\n".join(" | ".join(entry) for entry in sorted(found - table))
+    assert found == table, f"in the table only: {sorted(table - found)}; allowed too:\n{rows}"
+
+
+def test_opening_a_flow_as_documented_opens_this_one_and_no_other(
+    deployable: Deployable, tools: Tools, tmp_path: Path
+) -> None:
+    repository = with_facts(deployable(), tmp_path, FACTS)
+    text = (repository / "docs/network.md").read_text(encoding="utf-8")
+    flow = text.split("## Open a flow")[1].split("```yaml\n")[1].split("```")[0]
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    after.mkdir()
+    cyclonus = tools.path("cyclonus")
+    opened = allowed(repository, "dev", cyclonus, after, flow) - allowed(
+        repository, "dev", cyclonus, before
+    )
+    assert opened == {("another service", "orders", "http")}
+
+
+def test_the_load_balancers_network_is_that_of_the_facts(deployable: Deployable) -> None:
+    """Before the facts are known, a network of nobody: no load balancer gets in."""
+    (policy,) = [
+        entry
+        for entry in objects(render(deployable(), "dev"))
+        if entry["kind"] == "NetworkPolicy" and entry["metadata"]["name"] == "from-load-balancer"
+    ]
+    assert policy["spec"]["ingress"][0]["from"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
