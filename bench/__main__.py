@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,14 +28,17 @@ SECONDS = int(os.environ.get("BENCH_SECONDS", "8"))
 ROUNDS = 3
 # Goals: throughput against bare Fastify, seconds to ready, seconds of a bake above its floor.
 THROUGHPUT_GOAL, READY_GOAL, BAKE_GOAL = 0.85, 1.0, 1.0
+# The numbers of services to render, and how much more each may cost when there are many.
+SERVICES = (1, 10, 50)
+GROWTH_GOAL = 1.3
 
 
-def bake(template: Path, folder: Path) -> float:
-    """Generate a repository with the default answers; return the seconds that it took."""
+def bake(template: Path, folder: Path, *answers: str) -> float:
+    """Generate a repository, with the default answers otherwise; return the seconds that it took."""
     started = time.perf_counter()
     cookiecutter = Path(sys.executable).parent / "cookiecutter"
     subprocess.run(
-        [cookiecutter, "--no-input", "--output-dir", folder, template],
+        [cookiecutter, "--no-input", "--output-dir", folder, template, *answers],
         check=True,
         stdout=subprocess.DEVNULL,
     )
@@ -122,6 +126,59 @@ def measure_bake() -> list[str]:
     ]
 
 
+def measure_render(dependencies: Path, path: Path) -> list[str]:
+    """Return the lines on the time that `make render` takes for more and more services.
+
+    Args:
+        dependencies: the installed packages of the generated checks.
+        path: a folder with the pinned programs.
+    """
+    lines = ["| services | Kustomize | Helm |", "| ---: | ---: | ---: |"]
+    seconds: dict[tuple[str, int], float] = {}
+    for manifests in ("kustomize", "helm"):
+        with tempfile.TemporaryDirectory() as folder:
+            bake(ROOT, Path(folder), f"manifests={manifests}")
+            repository = next(Path(folder).iterdir())
+            (repository / "checks/node_modules").symlink_to(dependencies)
+            apps = repository / "deploy/apps"
+            there = 1
+            for services in SERVICES:
+                for number in range(there, services):
+                    shutil.copytree(apps / "orders", apps / f"orders-{number}")
+                    for file in (apps / f"orders-{number}").rglob("*.yaml"):
+                        text = file.read_text(encoding="utf-8").replace(
+                            "orders", f"orders-{number}"
+                        )
+                        file.write_text(text, encoding="utf-8")
+                there = services
+                print(f"[bench] rendering {services} services with {manifests}", flush=True)
+                samples = []
+                for _ in range(3):
+                    started = time.perf_counter()
+                    fetch.run(
+                        ["make", "--directory", str(repository), "render", "ENV=production"],
+                        fetch.with_path(path),
+                        "rendering",
+                    )
+                    samples.append(time.perf_counter() - started)
+                seconds[manifests, services] = statistics.median(samples)
+    for services in SERVICES:
+        shown = [f"{seconds[manifests, services]:.2f} s" for manifests in ("kustomize", "helm")]
+        lines.append(f"| {services} | {' | '.join(shown)} |")
+    few, more, many = SERVICES
+    growth = max(
+        ((seconds[manifests, many] - seconds[manifests, few]) / (many - few))
+        / ((seconds[manifests, more] - seconds[manifests, few]) / (more - few))
+        for manifests in ("kustomize", "helm")
+    )
+    return [
+        *lines,
+        "",
+        f"Goal: a service costs at most {GROWTH_GOAL:g} times as much among {many} as among {more}. "
+        f"{'Met' if growth <= GROWTH_GOAL else 'Missed'}, {growth:.2f} times.",
+    ]
+
+
 def machine(node: Path) -> str:
     """Describe the machine in one sentence."""
     cpu = platform.processor() or platform.machine()
@@ -184,6 +241,12 @@ def main() -> int:
             "Median of 5, without questions.",
             "",
             *measure_bake(),
+            "",
+            "## Rendering manifests",
+            "",
+            "`make render ENV=production`, all that Argo CD applies of our own files; median of 3.",
+            "",
+            *measure_render(repository / "checks/node_modules", path),
         ]
     report = "\n".join(lines) + "\n"
     REPORT.write_text(report, encoding="utf-8")

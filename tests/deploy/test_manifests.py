@@ -72,7 +72,12 @@ def test_before_the_first_release_rendering_says_what_is_missing(
     deployable: Deployable, answers: Answers
 ) -> None:
     result = run(
-        "make", "--silent", "render", "ENV=staging", cwd=deployable(**answers), path=fetch.commands()
+        "make",
+        "--silent",
+        "render",
+        "ENV=staging",
+        cwd=deployable(**answers),
+        path=fetch.commands(),
     )
     notes = result.stderr.splitlines()
     assert any("orders has not been released to staging" in note for note in notes), notes
@@ -141,7 +146,7 @@ BAD_VALUES = {
     "env: {ENVIRONMENT: production}": "ENVIRONMENT",
     "fromLoadBalancer: yes please": "fromLoadBalancer",
     "replicas: 3": "replicas",
-    "global: {environment: prod}": "environment",
+    "global: {environment: Prod}": "environment",
     "global: {registry: 'https://ghcr.io'}": "registry",
 }
 
@@ -152,7 +157,13 @@ def test_a_bad_value_of_the_chart_is_refused_with_its_path(
 ) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(value + "\n", encoding="utf-8")
-    command = [tools.path("helm"), "template", "orders", "deploy/charts/service", *value_files("dev")]
+    command = [
+        tools.path("helm"),
+        "template",
+        "orders",
+        "deploy/charts/service",
+        *value_files("dev"),
+    ]
     repository = deployable(manifests="helm")
     run(*command, cwd=repository)
     result = run(*command, f"--values={bad}", cwd=repository, check=False)
@@ -214,4 +225,6 @@ def test_an_unknown_environment_is_refused(
 def test_yamllint_accepts_what_is_rendered(deployable: Deployable, tmp_path: Path) -> None:
     rendered = tmp_path / "rendered.yaml"
     rendered.write_text(render(deployable(), "dev"), encoding="utf-8")
-    run(BIN / "yamllint", "--config-data", "rules: {key-duplicates: enable}", rendered, cwd=tmp_path)
+    run(
+        BIN / "yamllint", "--config-data", "rules: {key-duplicates: enable}", rendered, cwd=tmp_path
+    )
