@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tools import schemas
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
 # The programs of the Python dependencies.
@@ -132,6 +134,13 @@ def with_facts(repository: Path, folder: Path, facts: Mapping[str, str]) -> Path
             assert count == 1, f"{file}: {name}"
         file.write_text(text, encoding="utf-8")
     return copy
+
+
+def schema_environment() -> dict[str, str]:
+    """Return the variables with which the generated Makefile finds the schemas of the tests."""
+    folder = schemas.folder()
+    core = f"{folder}/core/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
+    return {"KUBERNETES_SCHEMAS": core, "CRD_SCHEMAS": str(folder)}
 
 
 def files_of(folder: Path) -> list[Path]:

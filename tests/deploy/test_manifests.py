@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Deployable, Tools
-from manifests import DIGEST, ENVIRONMENTS, NO_DIGEST, by_key, objects, render, schema_arguments
-from support import BIN, Answers, choices, name_of, run
+from manifests import DIGEST, ENVIRONMENTS, NO_DIGEST, by_key, objects, render
+from support import BIN, Answers, choices, name_of, run, schema_environment
 
 from tools import fetch
 
@@ -30,12 +30,9 @@ EACH = pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
 @EACH
 def test_kubeconform_accepts_every_environment(deployable: Deployable, answers: Answers) -> None:
     result = run(
-        "make",
-        "lint-deploy",
-        *schema_arguments(),
-        cwd=deployable(**answers),
-        path=fetch.commands(),
-    )
+        "make", "lint-deploy", cwd=deployable(**answers), path=fetch.commands(),
+        environment=schema_environment(),
+    )  # fmt: skip
     summaries = re.findall(r"Valid: (\d+), Invalid: 0, Errors: 0, Skipped: 0", result.stdout)
     assert len(summaries) == len(ENVIRONMENTS) and min(map(int, summaries)) > 30, result.stdout
 
@@ -157,7 +154,7 @@ def test_a_bad_value_of_the_chart_is_refused_with_its_path(
 ) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(value + "\n", encoding="utf-8")
-    command = [
+    command: list[str | Path] = [
         tools.path("helm"),
         "template",
         "orders",

@@ -29,7 +29,6 @@ class Actor:
     ports: dict[str, int] = field(default_factory=dict)
     namespace: str = ""
     labels: dict[str, str] = field(default_factory=dict)
-    protocol: str = "TCP"
 
     def peer(self) -> Object:
         """Return it in the form that cyclonus reads."""
@@ -44,34 +43,34 @@ class Actor:
         return {"IP": self.ip, "Internal": internal}
 
 
-def pod(number: int, namespace: str, name: str, **more: str) -> dict[str, object]:
-    """Return what all pods have: an address in the private subnets, and labels."""
+def pod(number: int, namespace: str, name: str, ports: dict[str, int], **more: str) -> Actor:
+    """Return a pod with an address in the private subnets, and labels."""
     labels = {"app.kubernetes.io/name": name, **more}
-    return {"ip": f"10.0.32.{number}", "namespace": namespace, "labels": labels}
+    return Actor(f"10.0.32.{number}", ports, namespace, labels)
 
 
 SERVICE = {"http": 8080, "metrics": 9090}
 PART = {"app.kubernetes.io/part-of": "acme-shop"}
 # Names, labels and ports of the platform are those that the pinned charts render.
 ACTORS: dict[str, Actor] = {
-    "orders": Actor(**pod(1, "apps", "orders", **PART, **{"network/from-load-balancer": "allowed"}), ports=SERVICE),
-    "another service": Actor(**pod(2, "apps", "payments", **PART), ports=SERVICE),
-    "a pod of another namespace": Actor(**pod(3, "default", "stranger"), ports={"http": 8080}),
-    "Prometheus": Actor(**pod(4, "monitoring", "prometheus"), ports={"http-web": 9090, "reloader-web": 8081}),
-    "Alertmanager": Actor(**pod(5, "monitoring", "alertmanager"), ports={"http-web": 9093, "reloader-web": 8081}),
-    "Grafana": Actor(**pod(6, "monitoring", "grafana"), ports={"grafana": 3000}),
-    "kube-state-metrics": Actor(**pod(7, "monitoring", "kube-state-metrics"), ports={"http": 8080}),
-    "Prometheus operator": Actor(**pod(8, "monitoring", "kube-prometheus-stack-prometheus-operator"), ports={"http": 8080}),
-    "Argo CD controller": Actor(**pod(9, "argocd", "argocd-application-controller"), ports={"metrics": 8082}),
-    "Argo CD ApplicationSets": Actor(**pod(10, "argocd", "argocd-applicationset-controller"), ports={"metrics": 8080, "webhook": 7000}),
-    "Argo CD notifications": Actor(**pod(11, "argocd", "argocd-notifications-controller"), ports={"metrics": 9001}),
-    "Argo CD repo-server": Actor(**pod(12, "argocd", "argocd-repo-server"), ports={"repo-server": 8081, "metrics": 8084}),
-    "Argo CD server": Actor(**pod(13, "argocd", "argocd-server"), ports={"server": 8080, "metrics": 8083}),
-    "Argo CD cache": Actor(**pod(14, "argocd", "argocd-redis"), ports={"redis": 6379}),
-    "Kyverno admission": Actor(**pod(15, "kyverno", "kyverno-admission-controller", **{"app.kubernetes.io/component": "admission-controller"}), ports={"https": 9443, "metrics-port": 8000}),
-    "Kyverno reports": Actor(**pod(16, "kyverno", "kyverno-reports-controller", **{"app.kubernetes.io/component": "reports-controller"}), ports={"https": 9443, "metrics": 8000}),
-    "External Secrets": Actor(**pod(17, "external-secrets", "external-secrets"), ports={"metrics": 8080}),
-    "Argo Rollouts": Actor(**pod(18, "argo-rollouts", "argo-rollouts"), ports={"metrics": 8090}),
+    "orders": pod(1, "apps", "orders", SERVICE, **PART, **{"network/from-load-balancer": "allowed"}),
+    "another service": pod(2, "apps", "payments", SERVICE, **PART),
+    "a pod of another namespace": pod(3, "default", "stranger", {"http": 8080}),
+    "Prometheus": pod(4, "monitoring", "prometheus", {"http-web": 9090, "reloader-web": 8081}),
+    "Alertmanager": pod(5, "monitoring", "alertmanager", {"http-web": 9093, "reloader-web": 8081}),
+    "Grafana": pod(6, "monitoring", "grafana", {"grafana": 3000}),
+    "kube-state-metrics": pod(7, "monitoring", "kube-state-metrics", {"http": 8080}),
+    "Prometheus operator": pod(8, "monitoring", "kube-prometheus-stack-prometheus-operator", {"http": 8080}),
+    "Argo CD controller": pod(9, "argocd", "argocd-application-controller", {"metrics": 8082}),
+    "Argo CD ApplicationSets": pod(10, "argocd", "argocd-applicationset-controller", {"metrics": 8080, "webhook": 7000}),
+    "Argo CD notifications": pod(11, "argocd", "argocd-notifications-controller", {"metrics": 9001}),
+    "Argo CD repo-server": pod(12, "argocd", "argocd-repo-server", {"repo-server": 8081, "metrics": 8084}),
+    "Argo CD server": pod(13, "argocd", "argocd-server", {"server": 8080, "metrics": 8083}),
+    "Argo CD cache": pod(14, "argocd", "argocd-redis", {"redis": 6379}),
+    "Kyverno admission": pod(15, "kyverno", "kyverno-admission-controller", {"https": 9443, "metrics-port": 8000}, **{"app.kubernetes.io/component": "admission-controller"}),
+    "Kyverno reports": pod(16, "kyverno", "kyverno-reports-controller", {"https": 9443, "metrics": 8000}, **{"app.kubernetes.io/component": "reports-controller"}),
+    "External Secrets": pod(17, "external-secrets", "external-secrets", {"metrics": 8080}),
+    "Argo Rollouts": pod(18, "argo-rollouts", "argo-rollouts", {"metrics": 8090}),
     "cluster DNS": Actor("10.0.33.1", {"53/UDP": 53, "53/TCP": 53, "9153": 9153}, "kube-system", {"k8s-app": "kube-dns"}),
     "a load balancer": Actor("10.0.240.7"),
     "a node": Actor("10.0.48.1", {"9100": 9100, "10250": 10250, "22": 22}),
@@ -132,7 +131,9 @@ def allowed(
 
 # Words of the table that stand for several.
 GROUPS = {
-    "every pod of ours": [name for name, actor in ACTORS.items() if actor.namespace not in NOT_OURS],
+    "every pod of ours": [
+        name for name, actor in ACTORS.items() if actor.namespace not in NOT_OURS
+    ],
     "anyone not ours": [name for name, actor in ACTORS.items() if actor.namespace in NOT_OURS],
 }
 

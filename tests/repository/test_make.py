@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake, Tools, link_dependencies
-from support import BIN, free_port, run
+from support import BIN, free_port, run, schema_environment
 
 from tools import fetch
 
@@ -53,7 +53,7 @@ def make(repository: Path, tools: Tools, *targets: str, check: bool = True) -> s
         cwd=repository,
         path=tools.folder(),
         check=check,
-        environment={"NO_COLOR": "1"},
+        environment={"NO_COLOR": "1", **schema_environment()},
     )
     return "" if result.returncode == 0 else result.stdout + result.stderr
 
@@ -82,7 +82,7 @@ def test_setup_test_and_check_pass_with_other_answers(
     make(repository, tools, "test", "check")
 
 
-def edit(path: str, old: str, new: str) -> Callable[[Path], None]:
+def edit(path: str, old: str, new: str) -> Callable[[Path], object]:
     """Return a change of one text in one file, which must be there."""
 
     def change(repository: Path) -> None:
@@ -93,7 +93,7 @@ def edit(path: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-BREAKAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
+BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "another Node in the Dockerfile": (
         edit("services/orders/Dockerfile", "FROM node:24.", "FROM node:22."),
         "contracts",
@@ -153,6 +153,111 @@ BREAKAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
         edit("monitoring/rules/slo.yaml", "vector(0.3)", "vector(0.3"),
         "lint-rules",
         r"unclosed left parenthesis",
+    ),
+    "another port in the pod": (
+        edit("deploy/apps/orders/base/workload.yaml", "containerPort: 8080", "containerPort: 8081"),
+        "contracts",
+        r"ports must be those of services/orders/src/config\.ts",
+    ),
+    "a probe of a port by number": (
+        edit("deploy/apps/orders/base/workload.yaml", "path: /readyz, port: http", "path: /readyz, port: 8080"),
+        "contracts",
+        r"readinessProbe must ask port http",
+    ),
+    "a Service that selects other pods": (
+        edit("deploy/apps/orders/base/service.yaml", "app.kubernetes.io/name: orders", "app.kubernetes.io/name: order"),
+        "contracts",
+        r"Service selects .*not its pods",
+    ),
+    "a ServiceMonitor of a port that is not there": (
+        edit("deploy/apps/orders/base/servicemonitor.yaml", "port: metrics", "port: prometheus"),
+        "contracts",
+        r"ServiceMonitor: no port prometheus",
+    ),
+    "less time to stop than the service takes": (
+        edit("deploy/apps/orders/base/workload.yaml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 20"),
+        "contracts",
+        r"terminationGracePeriodSeconds is 20; stopping takes 25 s",
+    ),
+    "a readiness probe that notices the shutdown too late": (
+        edit("deploy/apps/orders/base/workload.yaml", "periodSeconds: 2", "periodSeconds: 10"),
+        "contracts",
+        r"readinessProbe: a draining pod is noticed after 10 s",
+    ),
+    "a memory limit above the request": (
+        edit("deploy/apps/orders/base/workload.yaml", "            limits:\n              memory: 256Mi", "            limits:\n              memory: 512Mi"),
+        "contracts",
+        r"memory: limit and request must be the same",
+    ),
+    "a rollout that takes old pods first": (
+        edit("deploy/apps/orders/base/workload.yaml", "maxUnavailable: 0", "maxUnavailable: 1"),
+        "contracts",
+        r"maxUnavailable must be 0",
+    ),
+    "more pods at least than at most": (
+        edit("deploy/apps/orders/overlays/dev/kustomization.yaml", "/spec/minReplicas, value: 2", "/spec/minReplicas, value: 7"),
+        "contracts",
+        r"maxReplicas 3 is below 7",
+    ),
+    "faults in production": (
+        edit("deploy/apps/orders/base/workload.yaml", "value: from-facts", 'value: from-facts\n            - { name: FAULTS_ENABLED, value: "true" }'),
+        "contracts",
+        r"FAULTS_ENABLED is true: it must be false when ENVIRONMENT is production",
+    ),
+    "a variable that the service does not read": (
+        edit("deploy/apps/orders/base/workload.yaml", "value: from-facts", 'value: from-facts\n            - { name: LOGLEVEL, value: debug }'),
+        "contracts",
+        r"LOGLEVEL: orders reads no such variable",
+    ),
+    "a tag in place of a digest": (
+        edit("deploy/apps/orders/overlays/staging/release.yaml", "digest: sha256:", "digest: v1 # "),
+        "contracts",
+        r"release\.yaml: image\.digest is v1",
+    ),
+    "a fact of another environment": (
+        edit("deploy/environments/staging/facts.yaml", "environment: staging", "environment: production"),
+        "contracts",
+        r"environment must be the name of the folder",
+    ),
+    "a fact that cannot be": (
+        edit("deploy/environments/dev/facts.yaml", "loadBalancerCidr: 192.0.2.0/24", "loadBalancerCidr: 0.0.0.0/0"),
+        "contracts",
+        r"loadBalancerCidr = .0\.0\.0\.0/0.: must be the network of the public subnets",
+    ),
+    "an overlay that includes another environment": (
+        edit("deploy/argocd/overlays/dev/kustomization.yaml", "environments/dev", "environments/production"),
+        "contracts",
+        r"deploy/argocd/overlays/dev: .*production",
+    ),
+    "a service that is not deployed": (
+        lambda repository: shutil.move(repository / "deploy/apps/orders", repository / "deploy/apps/order"),
+        "contracts",
+        r"the folders of deploy/apps/ must be those of services/",
+    ),
+    "a namespace without default deny": (
+        edit("deploy/policies/network/kyverno/kustomization.yaml", "  - ../common\n", ""),
+        "contracts",
+        r"namespace kyverno has no default-deny",
+    ),
+    "a policy for one direction only": (
+        edit("deploy/policies/network/apps/from-prometheus.yaml", "[Ingress, Egress]", "[Ingress]"),
+        "contracts",
+        r"NetworkPolicy apps/from-prometheus must declare both policy types",
+    ),
+    "a kind that its project does not allow": (
+        edit("deploy/apps/orders/base/kustomization.yaml", "resources:\n", "resources:\n  - ../../../policies/network/common\n"),
+        "contracts",
+        r"NetworkPolicy is not in namespaceResourceWhitelist",
+    ),
+    "a chart without an exact version": (
+        edit("deploy/platform/kyverno/Chart.yaml", "version: 3.", 'version: "^3." # '),
+        "contracts",
+        r"deploy/platform/kyverno/Chart\.yaml: kyverno .* is no exact version",
+    ),
+    "a field that Kubernetes does not know": (
+        edit("deploy/apps/orders/base/workload.yaml", "minReadySeconds: 10", "minReadySecond: 10"),
+        "lint-deploy",
+        r"minReadySecond",
     ),
     "a receiver that does not exist": (
         edit("monitoring/alertmanager/alertmanager.yaml", "receiver: on-call", "receiver: nobody"),
@@ -227,7 +332,7 @@ def test_another_version_of_a_tool_is_a_warning(default_repo: Path, tmp_path: Pa
 
 
 def test_the_pinned_versions_pass_without_a_warning(default_repo: Path, tools: Tools) -> None:
-    names = ("node", "hadolint", "shellcheck", "promtool", "amtool")
+    names = "node hadolint shellcheck promtool amtool kustomize helm kubectl kubeconform".split()
     result = run("checks/require-tool.sh", *names, cwd=default_repo, path=tools.folder())
     assert result.stderr == ""
 

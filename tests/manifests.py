@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from support import run
 
-from tools import fetch, schemas
+from tools import fetch
 
 ENVIRONMENTS = ("dev", "staging", "production")
 NO_DIGEST = "sha256:" + "0" * 64
@@ -45,10 +45,3 @@ def by_key(text: str) -> dict[Key, Object]:
         assert key not in found, f"{key} twice"
         found[key] = entry
     return found
-
-
-def schema_arguments() -> list[str]:
-    """Return make's variables that let kubeconform read the schemas of the tests."""
-    folder = schemas.folder()
-    core = f"{folder}/core/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
-    return [f"KUBERNETES_SCHEMAS={core}", f"CRD_SCHEMAS={folder}"]
