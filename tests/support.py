@@ -57,10 +57,15 @@ def choices() -> dict[str, list[str]]:
 
 
 def every_combination() -> Iterator[dict[str, str]]:
-    """Yield each combination of all choices: the full product, as there are few."""
+    """Yield the combinations of all choices.
+
+    It is the full product of those that share files. The license stands alone, so its values take
+    turns.
+    """
     names = choices()
+    licenses = itertools.cycle(names.pop("license"))
     for values in itertools.product(*names.values()):
-        yield dict(zip(names, values, strict=True))
+        yield {**dict(zip(names, values, strict=True)), "license": next(licenses)}
 
 
 def name_of(answers: Answers) -> str:

@@ -265,7 +265,11 @@ for (const file of globSync('deploy/platform/*/Chart.yaml', { cwd: root })) {
     assert.equal(dependencies.length, 1, `${file}: one dependency`);
     const [{ name, version, repository }] = dependencies;
     assert.match(version, /^v?\d+\.\d+\.\d+$/, `${file}: ${name} ${version} is no exact version`);
-    assert.match(repository, /^(https|oci):\/\//, `${file}: ${repository}`);
+    const { sourceRepos } = named(all(environments[0]), 'AppProject', 'platform').spec;
+    assert.ok(
+      sourceRepos.includes(repository),
+      `${file}: ${repository} is not in sourceRepos of deploy/argocd/base/projects.yaml`,
+    );
     const own = existsSync(join(root, `deploy/policies/namespaces/${annotations.namespace}.yaml`));
     assert.ok(own || annotations.namespace === 'kube-system', `${file}: ${annotations.namespace}`);
     const values = Object.keys(parse(read(file.replace('Chart', 'values'))) ?? {});

@@ -254,6 +254,11 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts",
         r"deploy/platform/kyverno/Chart\.yaml: kyverno .* is no exact version",
     ),
+    "a chart from somewhere else": (
+        edit("deploy/platform/kyverno/Chart.yaml", "repository: https://", "repository: https://mirror."),
+        "contracts",
+        r"https://mirror\.\S+ is not in sourceRepos",
+    ),
     "a field that Kubernetes does not know": (
         edit("deploy/apps/orders/base/workload.yaml", "minReadySeconds: 10", "minReadySecond: 10"),
         "lint-deploy",
