@@ -45,7 +45,7 @@ def given(name: str, version: str) -> Path:
     """
     folder = os.environ.get(FOLDER)
     if not folder:
-        raise fetch.FetchError(f"{FOLDER} names no folder")
+        raise fetch.FetchError("names no folder")
     return checked(Path(folder, name), version)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
+import os
 import secrets
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -55,10 +54,14 @@ class ControlPlane:
     controller, scheduler or kubelet: a Deployment makes no pods, a namespace gets no ServiceAccount
     `default`, without which every pod is refused, and a ResourceQuota no status, without which it
     limits nothing. `settle` does these two for a namespace.
+
+    With `namespace`, the name of a network namespace, all of it runs in there, kubectl too.
     """
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, namespace: str = "") -> None:
         self.flags = flags
+        # What every command begins with.
+        self.prefix = ["ip", "netns", "exec", namespace] if namespace else []
         # How long the start took, in seconds.
         self.start_seconds = 0.0
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -80,7 +83,7 @@ class ControlPlane:
         """
         options = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self._folder / 'cache'}"]
         result = subprocess.run(
-            [self._kubectl, *options, *arguments],
+            [*self.prefix, self._kubectl, *options, *arguments],
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -112,26 +115,31 @@ class ControlPlane:
     def _start(self, name: str, flags: Mapping[str, str | Path], *more: str) -> None:
         """Start a program with its output in a file."""
         command = [str(fetch.program(name))] + [f"--{key}={value}" for key, value in flags.items()]
+        self.start(name, [*command, *more])
+
+    def start(self, name: str, command: list[str], environment: Mapping[str, str] = {}) -> None:
+        """Start another program beside the API server; it ends with it, at the latest."""
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, *more], cwd=self._folder, stdout=log, stderr=subprocess.STDOUT
+                [*self.prefix, *command],
+                cwd=self._folder,
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         self._stack.callback(end, process)
         self.processes[name] = process
 
+    def log(self, name: str) -> str:
+        """Return the end of what a program has written."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")[-3000:]
+
     def _ready(self) -> bool:
         """Say whether kube-apiserver is ready; it writes its certificate when it starts."""
-        headers = {"Authorization": f"Bearer {self._token}"}
-        try:
-            trust = ssl.create_default_context(cafile=self._certificate)
-            connection = http.client.HTTPSConnection(
-                "127.0.0.1", self._port, timeout=5, context=trust
-            )
-            with contextlib.closing(connection):
-                connection.request("GET", "/readyz", headers=headers)
-                return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
+        return (
+            self._certificate.exists()
+            and self.kubectl("get", "--raw=/readyz", check=False).returncode == 0
+        )
 
     def _wait_ready(self, timeout: float) -> None:
         """Wait for kube-apiserver to be ready.
@@ -144,10 +152,7 @@ class ControlPlane:
             ended = [name for name, process in self.processes.items() if process.poll() is not None]
             if ended or time.monotonic() - started > timeout:
                 why = f"{' and '.join(ended)} ended" if ended else f"not ready after {timeout} s"
-                logs = [
-                    f"{name}: {(self._folder / f'{name}.log').read_text(errors='replace')[-3000:]}"
-                    for name in ended or self.processes
-                ]
+                logs = [f"{name}: {self.log(name)}" for name in ended or self.processes]
                 raise ClusterError("\n".join([why, *logs]))
             time.sleep(0.05)
         self.start_seconds = time.monotonic() - started
@@ -210,8 +215,8 @@ class ControlPlane:
             },
             *self.flags,
         )
-        self._wait_ready(60)
         self._write_kubeconfig()
+        self._wait_ready(60)
 
     def __enter__(self) -> Self:
         try:

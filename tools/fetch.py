@@ -228,6 +228,26 @@ TOOLS: dict[str, Tool] = {
         ),
         version_arguments=("version",),
     ),
+    "argocd": Tool(
+        "=3.6.1",
+        GoModule(
+            "github.com/argoproj/argo-cd/v3",
+            "cmd",
+            stamp="github.com/argoproj/argo-cd/v3/common.version={}",
+            neighbour="v{}".format,
+            minutes=6,
+        ),
+        version_arguments=("version", "--client", "--short"),
+    ),
+    "prometheus-operator": Tool(
+        "=0.93.1",
+        GoModule(
+            "github.com/prometheus-operator/prometheus-operator",
+            "cmd/operator",
+            neighbour="v{}".format,
+            minutes=2,
+        ),
+    ),
     "checkov": Tool("uv:checkov", Group("checkov")),
     "go": Tool(
         "=1.27.3",
@@ -241,7 +261,7 @@ EVERYDAY = (
     *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint"),
     *("kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
 )
-BIG = ("etcd", "kube-apiserver", "kyverno")
+BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
 
 
 def say(message: str) -> None:
