@@ -34,7 +34,7 @@ GROWTH_GOAL = 1.3
 
 
 def bake(template: Path, folder: Path, *answers: str) -> float:
-    """Generate a repository, with the default answers otherwise; return the seconds that it took."""
+    """Generate a repository with some answers; return the seconds that it took."""
     started = time.perf_counter()
     cookiecutter = Path(sys.executable).parent / "cookiecutter"
     subprocess.run(
@@ -174,7 +174,8 @@ def measure_render(dependencies: Path, path: Path) -> list[str]:
     return [
         *lines,
         "",
-        f"Goal: a service costs at most {GROWTH_GOAL:g} times as much among {many} as among {more}. "
+        f"Goal: a service costs at most {GROWTH_GOAL:g} times as much among {many} "
+        f"as among {more}. "
         f"{'Met' if growth <= GROWTH_GOAL else 'Missed'}, {growth:.2f} times.",
     ]
 

@@ -31,7 +31,7 @@ CONFIG_MAPS = (
 
 
 class ArgoCD:
-    """Argo CD's repo-server, ApplicationSet controller and Application controller, for a git folder.
+    """Argo CD's repo-server and its two controllers, for a folder of git repositories.
 
     Use it as a context manager, as root: it makes a network namespace in which everything listens,
     and removes it with all processes. `settings` is the data of the ConfigMap argocd-cm.

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from conftest import Bake, Tools
 from manifests import Object, objects
-from sigstore import Authority, registry
+from deploy.sigstore import Authority, registry
 from support import require, run, with_facts
 
 pytestmark = pytest.mark.big
