@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Bake, Tools
-from manifests import Object, objects
 from deploy.sigstore import Authority, registry
+from manifests import Object, objects
 from support import require, run, with_facts
 
 pytestmark = pytest.mark.big

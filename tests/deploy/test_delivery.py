@@ -1,0 +1,108 @@
+"""The commands of the generated docs work as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import Deployable, Tools, commit, link_dependencies
+from manifests import DIGEST, NO_DIGEST
+from support import run, schema_environment
+
+from tools import fetch
+
+pytestmark = pytest.mark.slow
+
+IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+
+
+def commands(repository: Path, document: str, heading: str) -> list[str]:
+    """Return the shell blocks below a heading of a document."""
+    text = (repository / "docs" / document).read_text(encoding="utf-8")
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n")[1], maxsplit=1, flags=re.M)[0]
+    found = re.findall(r"```sh\n(.+?)```", section, re.S)
+    assert found, f"{document} has no command below {heading}"
+    return found
+
+
+@pytest.fixture
+def repository(deployable: Deployable, tmp_path: Path) -> Path:
+    """A committed repository that the test may change."""
+    copy = tmp_path / "acme-shop"
+    shutil.copytree(deployable(), copy, symlinks=True)
+    return commit(copy)
+
+
+def digest(repository: Path, environment: str) -> str:
+    """Return the digest that an environment runs."""
+    path = repository / f"deploy/apps/orders/overlays/{environment}/release.yaml"
+    found = re.search(r"^  digest: (\S+)$", path.read_text(encoding="utf-8"), re.M)
+    assert found, path
+    return found[1]
+
+
+def release(repository: Path, *arguments: str) -> str:
+    """Run `make release` or `make promote`; return what it says against it."""
+    result = run(
+        "make", "--silent", *arguments, cwd=repository, path=fetch.commands(), check=False
+    )  # fmt: skip
+    return result.stderr if result.returncode else ""
+
+
+def test_a_release_is_promoted_and_rolled_back(repository: Path) -> None:
+    assert release(repository, "release", "ENV=dev", f"DIGEST={DIGEST}") == ""
+    commit(repository)
+    (promote,) = commands(repository, "delivery.md", "Promote")
+    run("bash", "-e", "-c", promote, cwd=repository, path=fetch.commands())
+    assert digest(repository, "staging") == DIGEST
+    # The comment of the file is that of its environment still.
+    text = (repository / "deploy/apps/orders/overlays/staging/release.yaml").read_text("utf-8")
+    assert "runs in staging" in text
+    commit(repository)
+    (revert,) = commands(repository, "delivery.md", "Roll back")
+    run("bash", "-e", "-c", revert.replace("git ", f"git {' '.join(IDENTITY)} "), cwd=repository)
+    assert digest(repository, "staging") == NO_DIGEST
+    assert digest(repository, "dev") == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["release", "ENV=dev", "DIGEST=v1"], "DIGEST=v1: must be sha256: and 64 of 0-9 and a-f"),
+        (["release", "ENV=dev"], "DIGEST=: must be sha256:"),
+        (["release", "ENV=dev", f"DIGEST={NO_DIGEST}"], "must be sha256: and 64"),
+        (["release", "ENV=prod", f"DIGEST={DIGEST}"], "ENV=prod: there is no such environment"),
+        (["release", "NAME=order", f"DIGEST={DIGEST}"], "NAME=order: there is no such service; there are orders"),
+        (["promote", "FROM=dev", "ENV=staging"], "orders has not been released to dev, so there is nothing to promote"),
+        (["promote", "FROM=prod", "ENV=staging"], "ENV=prod: there is no such environment"),
+    ],
+)  # fmt: skip
+def test_a_release_that_cannot_be_is_refused(
+    repository: Path, arguments: list[str], message: str
+) -> None:
+    assert message in release(repository, *arguments)
+    assert run("git", "status", "--porcelain", cwd=repository).stdout == ""
+
+
+@pytest.mark.parametrize("manifests", ["kustomize", "helm"])
+def test_an_environment_is_added_as_documented(
+    deployable: Deployable, ready_repo: Path, tools: Tools, tmp_path: Path, manifests: str
+) -> None:
+    repository = tmp_path / "acme-shop"
+    shutil.copytree(deployable(manifests=manifests), repository, symlinks=True)
+    link_dependencies(ready_repo / "services/orders", repository / "services/orders")
+    (add,) = commands(repository, "environments.md", "Add one")
+    run("bash", "-e", "-u", "-c", add, cwd=repository)
+    path = tools.folder()
+    run("make", "contracts", cwd=repository, path=path)
+    run("make", "test-orders", cwd=repository, path=path)
+    result = run(
+        "make", "lint-deploy", cwd=repository, path=path, environment=schema_environment()
+    )
+    assert "demo:" in result.stdout and result.stdout.count("Invalid: 0, Errors: 0") == 4
+    assert digest(repository, "demo") == NO_DIGEST
+    rendered = run("make", "--silent", "render", "ENV=demo", cwd=repository, path=path).stdout
+    left = [line for line in rendered.splitlines() if "staging" in line]
+    assert left == [] and "/demo/" in rendered, left
