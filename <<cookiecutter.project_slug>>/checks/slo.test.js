@@ -21,6 +21,15 @@ test('the availability objective leaves room for the fastest burn-rate alert', (
   assert.ok(objective < 1, 'an objective of 100 % leaves no error budget');
 });
 
+test('rules read the histogram bucket that ends at the latency threshold', () => {
+  const threshold = stated('slo:latency:threshold_seconds');
+  for (const { record, expr } of ruleGroups().flatMap((group) => group.rules)) {
+    for (const [, bucket] of expr.matchAll(/\ble="([^"]*)"/g)) {
+      assert.equal(Number(bucket), threshold, `${record} reads le="${bucket}", not ${threshold}`);
+    }
+  }
+});
+
 for (const service of services) {
   test(`${service} has a histogram bucket that ends at the latency threshold`, async () => {
     const threshold = stated('slo:latency:threshold_seconds');
