@@ -10,6 +10,13 @@ test('mise.toml pins Node to one exact version', () => {
   assert.match(nodeVersion ?? '', /^\d+\.\d+\.\d+$/, 'mise.toml: write node = "MAJOR.MINOR.PATCH"');
 });
 
+test('manifests are compared with the Kubernetes that kubectl is for', () => {
+  const minor = (version) => version?.split('.').slice(0, 2).join('.');
+  const kubectl = /kubectl" = "([^"]+)"/.exec(read('mise.toml'))?.[1];
+  const schemas = /^KUBERNETES := (.+)$/m.exec(read('Makefile'))?.[1];
+  assert.equal(minor(schemas), minor(kubectl), `Makefile: KUBERNETES; mise.toml: kubectl`);
+});
+
 for (const service of services) {
   const dockerfile = `services/${service}/Dockerfile`;
   const stages = new Set();

@@ -34,6 +34,7 @@ version_of() {
 for tool in "$@"; do
   if ! command -v "$tool" >/dev/null; then
     case "$tool" in
+      terraform) remedy='install Terraform: https://developer.hashicorp.com/terraform/install' ;;
       docker) remedy='install Docker Engine: https://docs.docker.com/engine/install/' ;;
       *) remedy="run 'mise install' (https://mise.jdx.dev), or put $tool on PATH yourself" ;;
     esac

@@ -98,9 +98,7 @@ def test_an_environment_is_added_as_documented(
     path = tools.folder()
     run("make", "contracts", cwd=repository, path=path)
     run("make", "test-orders", cwd=repository, path=path)
-    result = run(
-        "make", "lint-deploy", cwd=repository, path=path, environment=schema_environment()
-    )
+    result = run("make", "lint-deploy", cwd=repository, path=path, environment=schema_environment())
     assert "demo:" in result.stdout and result.stdout.count("Invalid: 0, Errors: 0") == 4
     assert digest(repository, "demo") == NO_DIGEST
     rendered = run("make", "--silent", "render", "ENV=demo", cwd=repository, path=path).stdout

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from conftest import Deployable, Tools
 from manifests import FACTS, Object, objects, render
-from support import run, with_facts
+from support import run, schema_environment, with_facts
 
 pytestmark = pytest.mark.slow
 
@@ -153,6 +153,12 @@ def documented(repository: Path) -> set[Connection]:
     return found
 
 
+def example(repository: Path, heading: str) -> str:
+    """Return the YAML that docs/network.md shows below a heading."""
+    text = (repository / "docs/network.md").read_text(encoding="utf-8")
+    return text.split(f"## {heading}")[1].split("```yaml\n")[1].split("```")[0]
+
+
 ANSWERS = [
     {},
     {"manifests": "helm", "rollout": "canary", "notifications": "slack-and-email"},
@@ -181,8 +187,7 @@ def test_opening_a_flow_as_documented_opens_this_one_and_no_other(
     deployable: Deployable, tools: Tools, tmp_path: Path
 ) -> None:
     repository = with_facts(deployable(), tmp_path, FACTS)
-    text = (repository / "docs/network.md").read_text(encoding="utf-8")
-    flow = text.split("## Open a flow")[1].split("```yaml\n")[1].split("```")[0]
+    flow = example(repository, "Open a flow")
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
     after.mkdir()
@@ -191,6 +196,36 @@ def test_opening_a_flow_as_documented_opens_this_one_and_no_other(
         repository, "dev", cyclonus, before
     )
     assert opened == {("another service", "orders", "http")}
+
+
+def test_the_ingress_as_documented_fits_its_service_and_project(
+    deployable: Deployable, tools: Tools
+) -> None:
+    repository = deployable()
+    text = example(repository, "Let users in")
+    schemas = schema_environment()
+    run(
+        tools.path("kubeconform"), "-strict", "-schema-location", schemas["KUBERNETES_SCHEMAS"], "-",
+        cwd=repository, stdin=text,
+    )  # fmt: skip
+    (ingress,) = objects(text)
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    held = objects(render(repository, "dev"))
+    ports = {
+        (entry["metadata"]["name"], port["name"])
+        for entry in held
+        if entry["kind"] == "Service"
+        for port in entry["spec"]["ports"]
+    }
+    backend = path["backend"]["service"]
+    assert (backend["name"], backend["port"]["name"]) in ports
+    (project,) = [
+        entry["spec"]
+        for entry in held
+        if entry["kind"] == "AppProject" and entry["metadata"]["name"] == "apps"
+    ]
+    kind = {"group": "networking.k8s.io", "kind": "Ingress"}
+    assert kind in project["namespaceResourceWhitelist"]
 
 
 def test_the_load_balancers_network_is_that_of_the_facts(deployable: Deployable) -> None:

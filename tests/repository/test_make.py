@@ -380,7 +380,9 @@ def test_pre_commit_runs_the_checks(changed: Path, tools: Tools) -> None:
     readme.write_text(readme.read_text("utf-8") + "\n[nowhere](nowhere.md)\n", encoding="utf-8")
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
     command = ("git", *identity, "commit", "--quiet", "--all", "--message=Change")
-    refused = run(*command, cwd=changed, path=path, check=False)
+    refused = run(
+        *command, cwd=changed, path=path, check=False, environment=schema_environment()
+    )  # fmt: skip
     assert refused.returncode != 0
     assert "README.md links to nowhere.md: no such file" in refused.stdout + refused.stderr
 
