@@ -39,7 +39,7 @@ tools-all: tools ## Get those with builds of many minutes too
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof
-	$(PYTEST) -m 'not big'
+	$(PYTEST) -n 2 -m 'not big'
 
 .PHONY: test-fast
 test-fast: .venv ## What needs no generated service to be installed; under a minute
@@ -47,7 +47,7 @@ test-fast: .venv ## What needs no generated service to be installed; under a min
 
 .PHONY: test-big
 test-big: tools-all ## What `make test` leaves out: it needs builds of many minutes
-	$(PYTEST) -m big
+	$(PYTEST) -n 2 --dist loadfile -m big
 
 .PHONY: test-all
 test-all: test test-big ## Everything
