@@ -261,7 +261,7 @@ EVERYDAY = (
     *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint"),
     *("kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
 )
-BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
+BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "prometheus-operator")
 
 
 def say(message: str) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -39,7 +37,7 @@ from manifests import Object
 from support import run, schema_environment, with_facts
 
 from tools import fetch, schemas
-from tools.cluster import ControlPlane
+from tools.cluster import ControlPlane, end
 
 pytestmark = pytest.mark.slow
 
@@ -253,8 +251,11 @@ def test_its_quota_has_room_while_every_pod_is_replaced(
             used[key] = Fraction(sum(pod.most for pod in made))
         elif key not in used:
             used[key] = sum((pod.needs(key) * pod.most for pod in made), Fraction())
+        needed = f"{float(used[key]):g}"
+        if "memory" in key:
+            needed = f"{float(used[key] / quantity('1Mi')):g}Mi"
         assert used[key] <= quantity(value), (
-            f"{part.namespace}: {key} is {value}, and {float(used[key]):g} may be needed"
+            f"{part.namespace}: {key} is {value}, and {needed} may be needed"
         )
 
 
@@ -284,31 +285,31 @@ def test_nobody_may_do_everything(platform: Platforms, answers: str, name: str) 
     for entry in platform(answers).part(name).objects:
         said = f"{entry['kind']} {entry['metadata']['name']}"
         if entry["kind"] in ("ClusterRoleBinding", "RoleBinding"):
-            assert entry["roleRef"]["name"] not in ("cluster-admin", "admin", "edit"), said
+            role = entry["roleRef"]["name"]
+            assert role not in ("cluster-admin", "admin", "edit"), f"{said} binds {role}"
         elif entry["kind"] == "ClusterRole" and entry["metadata"]["name"] not in ALMIGHTY:
             for rule in entry.get("rules") or []:
                 everything = [
                     "*" in (rule.get(part) or []) for part in ("apiGroups", "resources", "verbs")
                 ]
-                assert not all(everything), said
+                assert not all(everything), f"{said} allows everything"
 
 
-def peers(policy: Object, platform: Platform) -> Iterator[tuple[str, Object, list[Pod] | None]]:
-    """Yield each peer of a policy: what it is, the rule, and its pods if they are known."""
+def peers(
+    policy: Object, rule: Object, platform: Platform
+) -> Iterator[tuple[str, list[Pod] | None]]:
+    """Yield each pod that a rule selects, in words, and those that are so, if all are known."""
     own = policy["metadata"]["namespace"]
-    ours = {entry["metadata"]["name"] for entry in platform.of_kind("Namespace")}
-    for direction, key in (("ingress", "from"), ("egress", "to")):
-        for rule in policy["spec"].get(direction) or []:
-            for peer in rule.get(key) or []:
-                if "ipBlock" in peer:
-                    continue
-                for place in singles(peer.get("namespaceSelector")):
-                    namespace = place.get("kubernetes.io/metadata.name", own)
-                    assert namespace in ours | {"kube-system"}, f"there is no namespace {namespace}"
-                    among = platform.pods(namespace)
-                    for labels in singles(peer.get("podSelector")):
-                        found = None if among is None else having(labels, among)
-                        yield f"{key} {labels} in {namespace}", rule, found
+    ours = {entry["metadata"]["name"] for entry in platform.of_kind("Namespace")} | {"kube-system"}
+    for peer in (*(rule.get("from") or []), *(rule.get("to") or [])):
+        if "ipBlock" in peer:
+            continue
+        for place in singles(peer.get("namespaceSelector")):
+            namespace = place.get("kubernetes.io/metadata.name", own)
+            known = platform.pods(namespace) if namespace in ours else []
+            for labels in singles(peer.get("podSelector")):
+                found = None if known is None else having(labels, known)
+                yield f"{labels or 'any pod'} in {namespace}", found
 
 
 def named_ports(rule: Object) -> set[str]:
@@ -326,33 +327,27 @@ def test_the_network_policies_speak_of_pods_and_ports_that_are_there(
     among = [pod for pod in pods(part.objects) if pod.namespace == part.namespace]
     policies = whole.of_kind("NetworkPolicy", part.namespace)
     assert len(policies) >= 4
-    wrong: list[str] = []
+    wrong = []
     for policy in policies:
         said = f"{part.namespace}/{policy['metadata']['name']}"
-        chosen = [
-            (labels, having(labels, among)) for labels in singles(policy["spec"]["podSelector"])
-        ]
-        wrong += [f"{said}: no pod has {labels}" for labels, found in chosen if not found]
-        offered = {port for _, found in chosen for pod in found for port in pod.ports}
-        for rule in policy["spec"].get("ingress") or []:
-            wrong += [
-                f"{said}: no pod of its own has a port {port}"
-                for port in named_ports(rule) - offered
-            ]
-        found_by_rule: dict[int, tuple[Object, list[Pod] | None]] = {}
-        for peer, rule, found in peers(policy, whole):
-            if found is not None and not found:
-                wrong.append(f"{said}: {peer}: there is no such pod")
-            before = found_by_rule.get(id(rule), (rule, []))[1]
-            both = None if found is None or before is None else before + found
-            found_by_rule[id(rule)] = (rule, both)
-        for rule in policy["spec"].get("egress") or []:
-            reached = found_by_rule.get(id(rule), (rule, None))[1]
-            if reached is not None:
-                there = {port for pod in reached for port in pod.ports}
+        own: list[Pod] = []
+        for labels in singles(policy["spec"]["podSelector"]):
+            found = having(labels, among)
+            own += found
+            if not found:
+                wrong.append(f"{said}: it is for {labels}: there is no such pod")
+        for direction in ("ingress", "egress"):
+            for rule in policy["spec"].get(direction) or []:
+                met = list(peers(policy, rule, whole))
                 wrong += [
-                    f"{said}: no peer has a port {port}" for port in named_ports(rule) - there
+                    f"{said}: {direction}: there is no {who}" for who, found in met if found == []
                 ]
+                targets = [(direction, own)] if direction == "ingress" else met
+                if any(found is None for _, found in targets):
+                    continue
+                there = {port for _, found in targets for pod in found or [] for port in pod.ports}
+                for port in named_ports(rule) - there:
+                    wrong.append(f"{said}: {direction}: no such pod has a port {port}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -464,7 +459,7 @@ def test_the_api_server_accepts_it(
 @pytest.mark.big
 @OURS
 def test_all_its_pods_start_at_once(
-    platform: Platforms, cluster: ControlPlane, tmp_path: Path, answers: str, name: str
+    platform: Platforms, cluster: ControlPlane, answers: str, name: str
 ) -> None:
     """Each workload's pods, and those that replace them, pass Pod Security and the quota."""
     part = platform(answers).part(name)
@@ -473,7 +468,7 @@ def test_all_its_pods_start_at_once(
     assert not applied(cluster, accounts)
     if name == "kube-prometheus-stack":
         made = [pod for pod in made if pod.kind not in OPERATED_PORTS]
-        made += by_the_operator(cluster, part, tmp_path / "operator.log")
+        made += by_the_operator(cluster, part)
     cluster.settle(part.namespace)
     try:
         for pod in made:
@@ -483,7 +478,7 @@ def test_all_its_pods_start_at_once(
         cluster.kubectl("delete", "pods", "--all", "--force", "-n", part.namespace, check=False)
 
 
-def by_the_operator(cluster: ControlPlane, part: Part, log: Path) -> list[Pod]:
+def by_the_operator(cluster: ControlPlane, part: Part) -> list[Pod]:
     """Return the pods that the real operator of Prometheus makes, with the rights it has there."""
     (operator,) = (pod for pod in pods(part.objects) if pod.name.endswith("-operator"))
     (container,) = operator.template["spec"]["containers"]
@@ -493,26 +488,21 @@ def by_the_operator(cluster: ControlPlane, part: Part, log: Path) -> list[Pod]:
     said = applied(cluster, rest)
     assert not said, said
     cluster.kubectl("delete", "statefulsets", "--all", "-n", part.namespace)
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                *(fetch.program("prometheus-operator"), *container["args"]),
-                *(f"--as=system:serviceaccount:{account}", "--web.listen-address=127.0.0.1:0"),
-            ],
-            env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
-            stdout=output,
-            stderr=output,
-        )
+    name = "prometheus-operator"
+    command = [
+        *(str(fetch.program(name)), *container["args"]),
+        *(f"--as=system:serviceaccount:{account}", "--web.listen-address=127.0.0.1:0"),
+    ]
+    cluster.start(name, command, {"KUBECONFIG": str(cluster.kubeconfig)})
     try:
-        end = time.monotonic() + 60
+        latest = time.monotonic() + 60
         found: list[Pod] = []
         while len(found) < len(OPERATED_PORTS):
-            assert process.poll() is None and time.monotonic() < end, log.read_text()[-3000:]
+            assert time.monotonic() < latest, cluster.log(name)
             time.sleep(0.5)
             found = pods(cluster.get("statefulsets", "-n", part.namespace)["items"])
     finally:
-        process.kill()
-        process.wait()
+        end(cluster.processes.pop(name))
     guessed = {pod.name: pod for pod in pods(part.objects) if pod.kind in OPERATED_PORTS}
     for pod in found:
         (guess,) = (other for name, other in guessed.items() if pod.name.endswith(f"-{name}"))
