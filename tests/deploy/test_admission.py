@@ -190,10 +190,10 @@ def test_without_the_registrys_name_nothing_starts(cluster: ControlPlane) -> Non
     parameters = cluster.get("configmap", "image-registry", "--namespace=kube-system")
     cluster.kubectl("delete", "configmap", "image-registry", "--namespace=kube-system")
     try:
-        wait_until_refused(cluster, GOOD, "image-registry")
+        wait_until_refused(cluster, GOOD, "no params found for policy binding")
     finally:
         for name in ("resourceVersion", "uid", "managedFields", "creationTimestamp"):
-            del parameters["metadata"][name]
+            parameters["metadata"].pop(name, None)
         assert apply(cluster, parameters) == ""
     end = time.monotonic() + 30
     while apply(cluster, GOOD, dry_run=True):
