@@ -4,7 +4,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse, parseDocument } from 'yaml';
-import { read, root } from './repository.js';
+import { command, read, root } from './repository.js';
 
 /** The names of all environments: the folders of deploy/environments/. */
 export const environments = readdirSync(join(root, 'deploy/environments'), { withFileTypes: true })
@@ -113,11 +113,4 @@ function main() {
   }
 }
 
-if (import.meta.main) {
-  try {
-    main();
-  } catch (error) {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
-}
+if (import.meta.main) command(main);

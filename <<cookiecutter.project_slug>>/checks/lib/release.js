@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { factsOf } from './facts.js';
 import { apps, digestOf, NO_DIGEST, releaseFile } from './render.js';
-import { read, root } from './repository.js';
+import { command, read, root } from './repository.js';
 
 /**
  * Writes a digest into an environment's release.yaml.
@@ -46,11 +46,4 @@ function main() {
   console.log(release(app, environment, from ? digestOf(app, from) : digest));
 }
 
-if (import.meta.main) {
-  try {
-    main();
-  } catch (error) {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
-}
+if (import.meta.main) command(main);

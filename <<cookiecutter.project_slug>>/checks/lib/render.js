@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse, parseAllDocuments } from 'yaml';
 import { factsOf, unknownFacts } from './facts.js';
-import { read, root } from './repository.js';
+import { command, read, root } from './repository.js';
 
 /** The digest that stands for "nothing has been released here". */
 export const NO_DIGEST = `sha256:${'0'.repeat(64)}`;
@@ -130,11 +130,4 @@ function main() {
   }
 }
 
-if (import.meta.main) {
-  try {
-    main();
-  } catch (error) {
-    console.error(error.message);
-    process.exitCode = 1;
-  }
-}
+if (import.meta.main) command(main);

@@ -12,3 +12,13 @@ export const services = readdirSync(join(root, 'services'), { withFileTypes: tru
 
 /** The text of a file, by its path from the root. */
 export const read = (...path) => readFileSync(join(root, ...path), 'utf8');
+
+/** Runs the main function of a program. What it throws is a message for people, and exit code 1. */
+export function command(main) {
+  try {
+    main();
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
