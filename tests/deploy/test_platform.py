@@ -366,8 +366,7 @@ def test_the_table_of_connections_speaks_of_the_pods_that_are_there(
     for key, actor in actors.items():
         found = [pod for pod in made if is_made_of(actor, pod)]
         assert len(found) == 1, f"{key}: {len(found)} workloads have {actor.labels}"
-        # By name, as policies speak of them.
-        assert actor.ports.keys() <= found[0].ports.keys(), f"{key} has {found[0].ports}"
+        assert actor.ports.items() <= found[0].ports.items(), f"{key} has {found[0].ports}"
     for pod in made:
         known = any(is_made_of(actor, pod) for actor in actors.values())
         assert known or pod.name in SHORT_LIVED, f"{pod.name} is missing in the table"

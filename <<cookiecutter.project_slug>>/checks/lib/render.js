@@ -86,7 +86,8 @@ export function objectsOf(text) {
 }
 
 /**
- * A chart of deploy/platform/ with the chart that it depends on, as Argo CD renders it. That one is
+ * A chart of deploy/platform/ with the chart that it depends on, as Argo CD renders it in a cluster
+ * that has no platform yet; where it has, some charts add monitors of themselves. The other chart is
  * fetched, unless the folder's charts/ holds it.
  */
 export function renderChart(name, environment) {
