@@ -79,6 +79,10 @@ def test_files_are_clean(bake: Bake, answers: Answers) -> None:
             leftover = re.search(r"cookiecutter|<<|<%|%>|<#|^\s*#%", line)
             assert not leftover or "package-lock" in path.name, f"left-over template, {place}"
         assert not re.search(r"\n\n\n", text), f"{name}: two empty lines in a row"
+        if path.suffix == ".md":
+            prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+            cramped = re.search(r"^.+\n#+ .+$|^\|.+\n[^|\n].*$", prose, re.M)
+            assert not cramped, f"{name}: no empty line before {cramped and cramped[0]!r}"
 
 
 @EACH_COMBINATION
