@@ -148,6 +148,15 @@ def schema_environment() -> dict[str, str]:
     return {"KUBERNETES_SCHEMAS": core, "CRD_SCHEMAS": str(folder)}
 
 
+def shell_blocks(repository: Path, document: str, heading: str) -> list[str]:
+    """Return the shell blocks below a heading of a generated document."""
+    text = (repository / "docs" / document).read_text(encoding="utf-8")
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n")[1], maxsplit=1, flags=re.M)[0]
+    found = re.findall(r"```sh\n(.+?)```", section, re.S)
+    assert found, f"{document} has no command below {heading}"
+    return found
+
+
 def files_of(folder: Path) -> list[Path]:
     """Return the files below a folder, without what tools put there, sorted."""
     left_out = {".git", "node_modules", "coverage"}

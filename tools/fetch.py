@@ -261,7 +261,8 @@ EVERYDAY = (
     *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint"),
     *("kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
 )
-BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "prometheus-operator")
+# prometheus-operator is not among them: its test needs a chart that may be out of reach.
+BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
 
 
 def say(message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 import yaml
 from conftest import Deployable, commit
 from manifests import DIGEST, FACTS
-from support import require, run, with_facts
+from support import require, run, shell_blocks, with_facts
 
 from tools import fetch
 from tools.argocd import ArgoCD
@@ -198,6 +199,20 @@ def test_a_rollback_is_a_git_revert(delivery: Delivery) -> None:
     run("git", *identity, "revert", "--no-edit", "HEAD", cwd=delivery.repository)
     delivery.argocd.refresh()
     delivery.wait_image(f"{FACTS['registry']}/acme-shop/orders@{DIGEST}")
+
+
+def test_a_person_can_sync_by_hand_as_documented(delivery: Delivery) -> None:
+    (command,) = shell_blocks(delivery.repository, "delivery.md", "In an emergency")
+    program, *arguments = shlex.split(command.replace("\\\n", " "))
+    assert program == "kubectl"
+    delivery.argocd.cluster.kubectl(*arguments)
+
+    def synced() -> bool:
+        state = delivery.status("apps-orders", "operationState")
+        by = state.get("operation", {}).get("initiatedBy", {}).get("username")
+        return bool(by == "by-hand" and state["phase"] == "Succeeded")
+
+    delivery.argocd.wait("the sync by hand", 60, synced)
 
 
 def test_a_service_cannot_open_its_own_network(delivery: Delivery) -> None:

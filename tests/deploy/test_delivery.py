@@ -9,22 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import Deployable, Tools, commit, link_dependencies
 from manifests import DIGEST, NO_DIGEST
-from support import run, schema_environment
+from support import run, schema_environment, shell_blocks
 
 from tools import fetch
 
 pytestmark = pytest.mark.slow
 
 IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
-
-
-def commands(repository: Path, document: str, heading: str) -> list[str]:
-    """Return the shell blocks below a heading of a document."""
-    text = (repository / "docs" / document).read_text(encoding="utf-8")
-    section = re.split(r"^#+ ", text.split(f"# {heading}\n")[1], maxsplit=1, flags=re.M)[0]
-    found = re.findall(r"```sh\n(.+?)```", section, re.S)
-    assert found, f"{document} has no command below {heading}"
-    return found
 
 
 @pytest.fixture
@@ -54,14 +45,14 @@ def release(repository: Path, *arguments: str) -> str:
 def test_a_release_is_promoted_and_rolled_back(repository: Path) -> None:
     assert release(repository, "release", "ENV=dev", f"DIGEST={DIGEST}") == ""
     commit(repository)
-    (promote,) = commands(repository, "delivery.md", "Promote")
+    (promote,) = shell_blocks(repository, "delivery.md", "Promote")
     run("bash", "-e", "-c", promote, cwd=repository, path=fetch.commands())
     assert digest(repository, "staging") == DIGEST
     # The comment of the file is that of its environment still.
     text = (repository / "deploy/apps/orders/overlays/staging/release.yaml").read_text("utf-8")
     assert "runs in staging" in text
     commit(repository)
-    (revert,) = commands(repository, "delivery.md", "Roll back")
+    (revert,) = shell_blocks(repository, "delivery.md", "Roll back")
     run("bash", "-e", "-c", revert.replace("git ", f"git {' '.join(IDENTITY)} "), cwd=repository)
     assert digest(repository, "staging") == NO_DIGEST
     assert digest(repository, "dev") == DIGEST
@@ -93,7 +84,7 @@ def test_an_environment_is_added_as_documented(
     repository = tmp_path / "acme-shop"
     shutil.copytree(deployable(manifests=manifests), repository, symlinks=True)
     link_dependencies(ready_repo / "services/orders", repository / "services/orders")
-    (add,) = commands(repository, "environments.md", "Add one")
+    (add,) = shell_blocks(repository, "environments.md", "Add one")
     run("bash", "-e", "-u", "-c", add, cwd=repository)
     path = tools.folder()
     run("make", "contracts", cwd=repository, path=path)
