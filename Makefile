@@ -42,8 +42,8 @@ test: tools ## Rendering, static, contract and running proof
 	$(PYTEST) -n 2 -m 'not big'
 
 .PHONY: test-fast
-test-fast: .venv ## What needs no generated service to be installed; under a minute
-	$(PYTEST) -n auto -m 'not slow and not image and not big'
+test-fast: .venv ## What needs no generated service to be installed; a minute and a half
+	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big'
 
 .PHONY: test-big
 test-big: tools-all ## What `make test` leaves out: it needs builds of many minutes

@@ -35,7 +35,14 @@ OTHER = {
     "slo_availability": "99.5",
     "slo_latency_ms": "250",
 }
-EACH_COMBINATION = pytest.mark.parametrize("answers", list(every_combination()), ids=name_of)
+EACH_COMBINATION = pytest.mark.parametrize(
+    "answers",
+    [
+        # On one worker, so that each is generated once.
+        pytest.param(answers, id=name_of(answers), marks=pytest.mark.xdist_group(name_of(answers)))
+        for answers in every_combination()
+    ],
+)
 
 
 def expected(answers: Answers) -> set[str]:
