@@ -45,3 +45,13 @@ def by_key(text: str) -> dict[Key, Object]:
         assert key not in found, f"{key} twice"
         found[key] = entry
     return found
+
+
+def only(repository: Path, environment: str, kind: str, name: str = "") -> Object:
+    """Return the only object of a kind, and of a name if given, that an environment gets."""
+    (found,) = [
+        entry
+        for entry in objects(render(repository, environment))
+        if entry["kind"] == kind and name in ("", entry["metadata"]["name"])
+    ]
+    return found

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Deployable, Tools
-from manifests import FACTS, Object, objects, render
+from manifests import FACTS, Object, objects, only, render
 from support import run, schema_environment, with_facts
 
 pytestmark = pytest.mark.slow
@@ -219,20 +219,12 @@ def test_the_ingress_as_documented_fits_its_service_and_project(
     }
     backend = path["backend"]["service"]
     assert (backend["name"], backend["port"]["name"]) in ports
-    (project,) = [
-        entry["spec"]
-        for entry in held
-        if entry["kind"] == "AppProject" and entry["metadata"]["name"] == "apps"
-    ]
+    project = only(repository, "dev", "AppProject", "apps")["spec"]
     kind = {"group": "networking.k8s.io", "kind": "Ingress"}
     assert kind in project["namespaceResourceWhitelist"]
 
 
 def test_the_load_balancers_network_is_that_of_the_facts(deployable: Deployable) -> None:
     """Before the facts are known, a network of nobody: no load balancer gets in."""
-    (policy,) = [
-        entry
-        for entry in objects(render(deployable(), "dev"))
-        if entry["kind"] == "NetworkPolicy" and entry["metadata"]["name"] == "from-load-balancer"
-    ]
+    policy = only(deployable(), "dev", "NetworkPolicy", "from-load-balancer")
     assert policy["spec"]["ingress"][0]["from"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Deployable, Tools
-from manifests import objects, render
+from manifests import only
 from support import run
 
 pytestmark = pytest.mark.slow
@@ -60,11 +60,7 @@ def repository(request: pytest.FixtureRequest, deployable: Deployable) -> Path:
 
 def queries(repository: Path) -> dict[str, str]:
     """Return the queries of the rendered AnalysisTemplate, for the version `new`."""
-    (template,) = [
-        entry
-        for entry in objects(render(repository, "production"))
-        if entry["kind"] == "AnalysisTemplate"
-    ]
+    template = only(repository, "production", "AnalysisTemplate")
     return {
         metric["name"]: metric["provider"]["prometheus"]["query"].replace(
             "{{args.revision}}", "new"
@@ -146,11 +142,7 @@ def test_no_version_label_no_series(repository: Path, tools: Tools, tmp_path: Pa
 
 
 def test_no_answer_counts_as_kept_and_one_bad_answer_is_not_enough(repository: Path) -> None:
-    (template,) = [
-        entry
-        for entry in objects(render(repository, "production"))
-        if entry["kind"] == "AnalysisTemplate"
-    ]
+    template = only(repository, "production", "AnalysisTemplate")
     for metric in template["spec"]["metrics"]:
         assert metric["successCondition"] == "len(result) == 0 || result[0] == 0"
         assert metric["failureCondition"] == "len(result) > 0 && result[0] == 1"
@@ -163,10 +155,6 @@ def test_no_answer_counts_as_kept_and_one_bad_answer_is_not_enough(repository: P
 
 def test_the_series_carry_the_label_of_the_version(repository: Path) -> None:
     """The label is the pod's, which the ServiceMonitor passes on."""
-    (monitor,) = [
-        entry
-        for entry in objects(render(repository, "production"))
-        if entry["kind"] == "ServiceMonitor"
-    ]
+    monitor = only(repository, "production", "ServiceMonitor")
     (label,) = monitor["spec"]["podTargetLabels"]
     assert label.replace("-", "_") in json.dumps(groups(repository))
