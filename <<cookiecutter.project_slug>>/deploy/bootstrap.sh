@@ -26,8 +26,8 @@ if [[ -z $context || ${context##*/} != "$cluster" ]]; then
 fi
 
 # Argo CD is about to read this branch: what is only here would not be what it applies.
-if [[ -n $(git status --porcelain -- deploy 2>/dev/null) ]]; then
-  echo "deploy/ has changes that are not committed. Commit and push them first. Nothing was changed." >&2
+if [[ -n $(git status --porcelain -- deploy monitoring 2>/dev/null) ]]; then
+  echo "deploy/ or monitoring/ has changes that are not committed. Commit and push them first. Nothing was changed." >&2
   exit 1
 fi
 

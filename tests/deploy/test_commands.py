@@ -69,6 +69,9 @@ def test_env_facts_writes_what_terraform_knows_and_nothing_else(repository: Path
         ("loadBalancerCidr", "10.0.0.300/20", "must be the network of the public subnets"),
         ("region", "Ireland", "must be the code of an AWS region"),
         ("environment", "production", "these are not the facts of dev"),
+        ("grafanaUrl", "https://grafana.example.com/", "must be the address at which people reach Grafana"),
+        ("alertmanagerUrl", "alerts.example.com", "must be the address at which people reach Alertmanager"),
+        ("prometheusUrl", "http://", "must be the address at which people reach Prometheus"),
         ("vpc", "vpc-1", "vpc: there is no such fact; facts are environment,cluster"),
     ],
 )  # fmt: skip
@@ -141,7 +144,7 @@ def test_bootstrap_refuses_before_it_changes_anything(
     assert "That is not test. Nothing was changed." in answer.stderr
     (committed / "deploy/flows/new.yaml").touch()
     changed = bootstrap(committed, cluster, YES="1", CLUSTER="test")
-    assert "deploy/ has changes that are not committed" in changed.stderr
+    assert "deploy/ or monitoring/ has changes that are not committed" in changed.stderr
     for result in (facts, other, answer, changed):
         assert result.returncode != 0
     assert nothing_was_applied(cluster)

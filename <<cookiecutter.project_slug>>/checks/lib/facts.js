@@ -13,6 +13,12 @@ export const environments = readdirSync(join(root, 'deploy/environments'), { wit
 
 const octet = '(25[0-5]|2[0-4]\\d|1?\\d?\\d)';
 
+const addressOf = (program, port) => [
+  /^https?:\/\/[a-z0-9.-]+(:\d+)?(\/[\w.~-]+)*$/,
+  `the address at which people reach ${program}, with http:// or https:// and without / at the end`,
+  `http://localhost:${port}`,
+];
+
 /** What each fact must be: a pattern, the rule in words, and an example. */
 export const RULES = {
   environment: [/^[a-z][a-z0-9-]{0,19}$/, 'the name of the folder', 'dev'],
@@ -33,6 +39,9 @@ export const RULES = {
     'the network of the public subnets, from /16 to /29, in which load balancers have their addresses',
     '10.0.240.0/20',
   ],
+  grafanaUrl: addressOf('Grafana', 3000),
+  prometheusUrl: addressOf('Prometheus', 9090),
+  alertmanagerUrl: addressOf('Alertmanager', 9093),
 };
 
 /** Values that belong to nobody, and stand where a fact is not known yet. */

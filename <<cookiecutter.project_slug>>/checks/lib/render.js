@@ -59,11 +59,11 @@ function renderApp(app, environment) {
  */
 export function render(environment) {
   factsOf(environment);
-  const folder = (name) => `deploy/${name}/overlays/${environment}`;
-  const parts = ['argocd', 'policies', 'platform-config'].map((name) => ({
-    source: folder(name),
-    text: build(folder(name)),
-  }));
+  const folders = ['deploy/argocd', 'deploy/policies', 'deploy/platform-config', 'monitoring'];
+  const parts = folders.map((folder) => {
+    const source = `${folder}/overlays/${environment}`;
+    return { source, text: build(source) };
+  });
   const flows = globSync('deploy/flows/*.yaml', { cwd: root }).sort();
   parts.push({ source: 'deploy/flows', text: flows.map((file) => read(file)).join('---\n') });
   for (const app of apps) {
