@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { brokenRules, environments, factsOf } from './lib/facts.js';
-import { apps, digestOf, NO_DIGEST, objectsOf, render } from './lib/render.js';
-import { read, root, services } from './lib/repository.js';
+import { apps, digestOf, objectsOf, render } from './lib/render.js';
+import { NO_DIGEST, read, root, services } from './lib/repository.js';
 
 const rendered = new Map(
   environments.map((environment) => [

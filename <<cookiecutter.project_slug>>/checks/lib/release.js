@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { factsOf } from './facts.js';
-import { apps, digestOf, NO_DIGEST, releaseFile } from './render.js';
-import { command, read, root } from './repository.js';
+import { apps, digestOf } from './render.js';
+import { command, NO_DIGEST, read, releaseFile, root } from './repository.js';
 
 /**
  * Writes a digest into an environment's release.yaml.

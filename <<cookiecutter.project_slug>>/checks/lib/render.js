@@ -7,10 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse, parseAllDocuments } from 'yaml';
 import { factsOf, unknownFacts } from './facts.js';
-import { command, read, root } from './repository.js';
-
-/** The digest that stands for "nothing has been released here". */
-export const NO_DIGEST = `sha256:${'0'.repeat(64)}`;
+import { command, NO_DIGEST, read, releaseFile, root } from './repository.js';
 
 /** The names of all services that are deployed: the folders of deploy/apps/. */
 export const apps = readdirSync(join(root, 'deploy/apps'));
@@ -32,10 +29,6 @@ function run(command, args) {
 }
 
 const build = (folder) => run('kustomize', ['build', folder]);
-
-/** The file that says which image of a service an environment runs. */
-export const releaseFile = (app, environment) =>
-  `deploy/apps/${app}/overlays/${environment}/release.yaml`;
 
 /** The digest that an environment runs of a service. */
 export const digestOf = (app, environment) =>

@@ -13,6 +13,13 @@ export const services = readdirSync(join(root, 'services'), { withFileTypes: tru
 /** The text of a file, by its path from the root. */
 export const read = (...path) => readFileSync(join(root, ...path), 'utf8');
 
+/** The digest that stands for "nothing has been released here". */
+export const NO_DIGEST = `sha256:${'0'.repeat(64)}`;
+
+/** The file that says which image of a service an environment runs. */
+export const releaseFile = (service, environment) =>
+  `deploy/apps/${service}/overlays/${environment}/release.yaml`;
+
 /** Runs the main function of a program. What it throws is a message for people, and exit code 1. */
 export function command(main) {
   try {
