@@ -167,6 +167,10 @@ for (const service of apps) {
         covers(named(objects, 'Service').metadata.labels, monitor),
         'ServiceMonitor: no Service',
       );
+      assert.ok(
+        named(objects, 'ServiceMonitor').spec.targetLabels?.includes('team'),
+        'ServiceMonitor: targetLabels must hold team, which the Service has',
+      );
       const target = named(objects, 'HorizontalPodAutoscaler').spec.scaleTargetRef;
       assert.deepEqual([target.kind, target.name], [workload.kind, service], 'scaleTargetRef');
       const account = named(objects, 'ServiceAccount').metadata.name;
