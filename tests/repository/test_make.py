@@ -154,6 +154,41 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "lint-rules",
         r"unclosed left parenthesis",
     ),
+    "another threshold in a runbook": (
+        edit("runbooks/MemoryNearLimit.md", "more than 90 %", "more than 80 %"),
+        "contracts",
+        r"runbooks/MemoryNearLimit\.md says 80 %, which no rule of MemoryNearLimit does",
+    ),
+    "another time in a rule than in its runbook": (
+        edit("monitoring/rules/alerts-saturation.yaml", "for: 15m", "for: 20m"),
+        "contracts",
+        r"runbooks/AutoscalerAtMaximum\.md: .Fires when. says:\n.*after 15m",
+    ),
+    "a runbook without an alert": (
+        lambda repository: shutil.copy(repository / "runbooks/Watchdog.md", repository / "runbooks/Guard.md"),
+        "contracts",
+        r"runbooks/Guard\.md: there is no alert Guard",
+    ),
+    "an alert without a runbook": (
+        lambda repository: (repository / "runbooks/Watchdog.md").unlink(),
+        "contracts",
+        r"Watchdog: there is no runbooks/Watchdog\.md",
+    ),
+    "a runbook that reads a series which is not recorded": (
+        edit("runbooks/HighErrorRate.md", "status:http_requests:rate5m", "status:http_requests:rate1m"),
+        "contracts",
+        r"HighErrorRate\.md reads status:http_requests:rate1m",
+    ),
+    "a query in a runbook that Prometheus cannot parse": (
+        edit("runbooks/HighErrorRate.md", "sort_desc(route:http_errors", "sort_desc(sum(route:http_errors"),
+        "lint-rules",
+        r"runbooks:HighErrorRate:4",
+    ),
+    "a runbook that names a namespace which is not there": (
+        edit("runbooks/HighLatency.md", "kubectl --namespace apps top", "kubectl --namespace app top"),
+        "contracts",
+        r"HighLatency\.md: kubectl --namespace app top pods: in which namespace",
+    ),
     "another port in the pod": (
         edit("deploy/apps/orders/base/workload.yaml", "containerPort: 8080", "containerPort: 8081"),
         "contracts",
