@@ -2,7 +2,7 @@
 // gate that pull requests, releases and the daily scan share.
 // Usage: scan.js LAYOUT OUT [--name NAME]
 // Writes for each platform, like linux-arm64: OUT/PLATFORM.json (Trivy's report), .sarif (for code
-// scanning) and .cdx.json (the SBOM); and OUT/summary.md.
+// scanning) and .cdx.json (the SBOM); and of all together OUT/findings.json and, for people, OUT/summary.md.
 // Exit code: 0 when nothing stops the image, 1 when a finding does, 2 when it could not be scanned.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -119,6 +119,7 @@ function main() {
   const results = platformsOf(layout).map((image) => scanPlatform(layout, image, out, name));
   const text = summary(name, results);
   writeFileSync(join(out, 'summary.md'), text);
+  writeFileSync(join(out, 'findings.json'), JSON.stringify({ name, results }, null, 1));
   console.log(text);
   process.exitCode = results.some(({ stopped }) => stopped) ? 1 : 0;
 }
