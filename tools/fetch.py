@@ -150,7 +150,7 @@ TOOLS: dict[str, Tool] = {
         GoModule("github.com/prometheus/alertmanager", "cmd/amtool"),
     ),
     "actionlint": Tool(
-        "=1.7.12",
+        "aqua:rhysd/actionlint",
         GoModule(
             "github.com/rhysd/actionlint",
             "cmd/actionlint",
@@ -248,6 +248,7 @@ TOOLS: dict[str, Tool] = {
             minutes=2,
         ),
     ),
+    "zizmor": Tool("aqua:zizmorcore/zizmor", Wheel("zizmor", {"zizmor": "bin/zizmor"})),
     "checkov": Tool("uv:checkov", Group("checkov")),
     "go": Tool(
         "=1.27.3",
@@ -260,6 +261,7 @@ TOOLS: dict[str, Tool] = {
 EVERYDAY = (
     *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint"),
     *("kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
+    "zizmor",
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
 BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")

@@ -14,6 +14,8 @@ pin_of() {
     shellcheck) echo '"aqua:koalaman/shellcheck"' ;;
     amtool) echo '"aqua:prometheus/alertmanager"' ;;
     promtool) echo '"aqua:prometheus/prometheus"' ;;
+    actionlint) echo '"aqua:rhysd/actionlint"' ;;
+    zizmor) echo '"aqua:zizmorcore/zizmor"' ;;
     helm) echo '"aqua:helm/helm"' ;;
     kubeconform) echo '"aqua:yannh/kubeconform"' ;;
     kubectl) echo '"aqua:kubernetes/kubernetes/kubectl"' ;;

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 function judge(results, optional = '') {
   const needs = Object.entries(results).map(([job, result]) => [job, { result, outputs: {} }]);
   const env = { RESULTS: JSON.stringify(Object.fromEntries(needs)), OPTIONAL: optional };
-  return spawnSync(process.execPath, [join(import.meta.dirname, 'all-succeeded.js')], { env }).status;
+  return spawnSync(process.execPath, [join(import.meta.dirname, 'all-succeeded.js')], { env })
+    .status;
 }
 
 for (const [results, optional, status] of [

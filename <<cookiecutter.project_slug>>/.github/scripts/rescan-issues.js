@@ -112,7 +112,8 @@ function update(service, issue, images) {
 
 function main() {
   const [reports] = process.argv.slice(2);
-  if (!reports || !process.env.IMAGES) throw new Error('usage: IMAGES=... rescan-issues.js REPORTS');
+  if (!reports || !process.env.IMAGES)
+    throw new Error('usage: IMAGES=... rescan-issues.js REPORTS');
   const images = JSON.parse(process.env.IMAGES).map((image) => ({
     ...image,
     report: reportOf(reports, image),
