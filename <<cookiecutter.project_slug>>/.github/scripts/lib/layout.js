@@ -38,7 +38,8 @@ export function imageOf(layout) {
 }
 
 /**
- * The image of a layout for each platform, sorted: `platform` is like linux/arm64.
+ * The image of a layout for each platform, sorted: `platform` is like linux/arm64, `labels` are those
+ * that the Dockerfile gives it.
  * @throws {Error} when a part of an image is missing or changed.
  */
 export function platformsOf(layout) {
@@ -48,10 +49,10 @@ export function platformsOf(layout) {
     if (INDEX.test(descriptor.mediaType)) {
       for (const child of content.manifests) visit(child);
     } else if (MANIFEST.test(descriptor.mediaType)) {
-      const { os, architecture, variant } = JSON.parse(contentOf(layout, content.config));
+      const config = JSON.parse(contentOf(layout, content.config));
       for (const layer of content.layers) contentOf(layout, layer);
-      const platform = [os, architecture, variant].filter(Boolean).join('/');
-      found.push({ platform, descriptor });
+      const platform = [config.os, config.architecture, config.variant].filter(Boolean).join('/');
+      found.push({ platform, descriptor, labels: config.config?.Labels ?? {} });
     } else {
       throw new Error(`${layout}: ${descriptor.digest} is no image, but ${descriptor.mediaType}`);
     }
