@@ -21,7 +21,9 @@ for (const service of services) {
   const dockerfile = `services/${service}/Dockerfile`;
   const stages = new Set();
   const bases = [];
-  for (const [, image, stage] of read(dockerfile).matchAll(/^FROM (\S+)(?: AS (\S+))?$/gim)) {
+  for (const [, image, stage] of read(dockerfile).matchAll(
+    /^FROM (?:--\S+ )*(\S+)(?: AS (\S+))?$/gim,
+  )) {
     if (!stages.has(image)) bases.push(image);
     stages.add(stage);
   }
@@ -38,6 +40,29 @@ for (const service of services) {
     assert.ok(
       builder?.startsWith(`node:${nodeVersion}-`),
       `${dockerfile}: ${builder} must be node:${nodeVersion}-...; mise.toml pins ${nodeVersion}`,
+    );
+  });
+
+  test(`${dockerfile} needs no emulation: it runs nothing but on the builder's platform`, () => {
+    const stages = read(dockerfile)
+      .split(/^(?=FROM )/gm)
+      .slice(1);
+    const emulated = stages.filter(
+      (stage) => /^RUN /m.test(stage) && !/^FROM --platform=\$BUILDPLATFORM /.test(stage),
+    );
+    assert.deepEqual(
+      emulated.map((stage) => stage.split('\n')[0]),
+      [],
+      `${dockerfile}: a stage with RUN must start FROM --platform=$BUILDPLATFORM`,
+    );
+    const { packages } = JSON.parse(read('services', service, 'package-lock.json'));
+    const native = Object.entries(packages)
+      .filter(([, entry]) => !entry.dev && (entry.os || entry.cpu || entry.hasInstallScript))
+      .map(([path]) => path);
+    assert.deepEqual(
+      native,
+      [],
+      `${dockerfile}: packages with machine code differ by platform; install them in a stage of the target's platform`,
     );
   });
 

@@ -95,7 +95,7 @@ def edit(path: str, old: str, new: str) -> Callable[[Path], object]:
 
 BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "another Node in the Dockerfile": (
-        edit("services/orders/Dockerfile", "FROM node:24.", "FROM node:22."),
+        edit("services/orders/Dockerfile", "node:24.", "node:22."),
         "contracts",
         r"must be node:24\.\d+\.\d+-\.\.\.; mise\.toml pins 24",
     ),
@@ -103,6 +103,16 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         edit("services/orders/Dockerfile", ":nonroot@sha256:", ":nonroot@sha512:"),
         "contracts",
         r"needs @sha256:DIGEST",
+    ),
+    "a build stage that would be emulated": (
+        edit("services/orders/Dockerfile", "--platform=$BUILDPLATFORM ", ""),
+        "contracts",
+        r"a stage with RUN must start FROM --platform=\$BUILDPLATFORM",
+    ),
+    "a package with machine code": (
+        edit("services/orders/package-lock.json", '"node_modules/fastify": {', '"node_modules/fastify": {"cpu": ["x64"],'),
+        "contracts",
+        r"packages with machine code differ by platform",
     ),
     "a Node that is not pinned": (
         edit("mise.toml", 'node = "24.', 'node = "lts" # "'),
@@ -303,6 +313,26 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         edit("monitoring/alertmanager/alertmanager.yaml", "receiver: on-call", "receiver: nobody"),
         "lint-alertmanager",
         r"undefined receiver .*nobody",
+    ),
+    "a dashboard that Prometheus cannot parse": (
+        edit("monitoring/dashboards/fleet-overview.json", "sort(bottomk(10, ", "sort(bottomk(10 "),
+        "lint-dashboards",
+        r"fleet_overview:panel:least_availability_budget_a.*could not parse",
+    ),
+    "a dashboard of a series that nobody records": (
+        edit("monitoring/dashboards/service-overview.json", "service:http_requests:rate5m{", "service:http_requests:rate1m{"),
+        "contracts",
+        r"panel Requests A reads service:http_requests:rate1m, which no rule",
+    ),
+    "a dashboard that does not reach Grafana": (
+        edit("monitoring/dashboards/kustomization.yaml", 'grafana_dashboard: "1"', 'grafana_board: "1"'),
+        "contracts",
+        r"the label that the sidecar selects",
+    ),
+    "an alert that leads to no dashboard": (
+        edit("monitoring/rules/alerts-pods.yaml", "/d/service-overview", "/d/pods"),
+        "contracts",
+        r"dashboard_url leads to pods; there are fleet-overview,service-overview",
     ),
     "a shell-form entrypoint": (
         edit("services/orders/Dockerfile", 'ENTRYPOINT ["/nodejs', "ENTRYPOINT node #"),

@@ -134,7 +134,8 @@ def command(
 
 def bases(dockerfile: Path) -> list[str]:
     """Return the images that a Dockerfile starts from, in its order."""
-    return re.findall(r"^FROM (\S+)", dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
+    text = dockerfile.read_text(encoding="utf-8")
+    return re.findall(r"^FROM (?:--\S+ )*(\S+)", text, re.MULTILINE)
 
 
 def read_layer(stream: tarfile.TarFile) -> dict[str, Entry]:
