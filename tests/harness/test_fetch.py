@@ -125,6 +125,19 @@ def test_folders_beside_a_module_become_versions(tmp_path: Path) -> None:
     assert (source / "go.mod").read_text(encoding="utf-8") == text
 
 
+def test_a_module_is_built_with_the_files_that_its_download_lacks(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "ui").mkdir(parents=True)
+    (source / "ui" / "web.go").write_text("package ui", encoding="utf-8")
+    # As Go's cache of modules is.
+    for path in (source / "ui" / "web.go", source / "ui", source):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    copy = fetch.supplement(source, {"ui/dist/index.html": "nothing"}, tmp_path / "copy")
+    assert (copy / "ui/web.go").read_text(encoding="utf-8") == "package ui"
+    assert (copy / "ui/dist/index.html").read_text(encoding="utf-8") == "nothing"
+    assert not (source / "ui/dist").exists()
+
+
 def test_a_program_that_is_not_what_it_should_be_is_not_kept(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
