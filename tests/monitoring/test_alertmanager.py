@@ -1,85 +1,329 @@
-"""Alertmanager's configuration is valid and tells whom the answers name."""
+"""Alertmanager's configuration is valid, tells whom the answers name, and says what to act on."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
-from conftest import Bake, Tools
+from conftest import Bake, Deployable, Tools
+from manifests import Object, objects, render
 from support import choices, run
 
+from tools import fetch
+
 CONFIG = "monitoring/alertmanager/alertmanager.yaml"
+EACH = pytest.mark.parametrize("notifications", choices()["notifications"])
+
+
+def config(repository: Path) -> Object:
+    """Return Alertmanager's configuration."""
+    loaded: Object = yaml.safe_load((repository / CONFIG).read_text(encoding="utf-8"))
+    return loaded
+
+
+def lint(repository: Path) -> str:
+    """Run `make lint-alertmanager`; return what it says against the configuration, or nothing."""
+    result = run(
+        "make", "--silent", "lint-alertmanager",
+        cwd=repository, path=fetch.commands(), check=False,
+    )  # fmt: skip
+    return result.stderr if result.returncode else ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notifications", choices()["notifications"])
-def test_amtool_accepts_the_configuration(bake: Bake, tools: Tools, notifications: str) -> None:
-    repository = bake(notifications=notifications)
-    result = run(tools.path("amtool"), "check-config", CONFIG, cwd=repository)
-    assert "- 1 receivers" in result.stdout
+@EACH
+def test_amtool_accepts_the_configuration_and_its_routes(
+    deployable: Deployable, notifications: str
+) -> None:
+    repository = deployable(notifications=notifications)
+    result = run(
+        "make", "--silent", "lint-alertmanager", cwd=repository, path=fetch.commands()
+    ).stdout
+    cases = yaml.safe_load((repository / "monitoring/alertmanager/tests.yaml").read_text("utf-8"))
+    assert "SUCCESS" in result and f"{len(cases)} alerts go where" in result
+    reached = {name for case in cases for name in case["receivers"]}
+    assert reached == {receiver["name"] for receiver in config(repository)["receivers"]}
 
 
-@pytest.mark.parametrize("notifications", choices()["notifications"])
+@EACH
 def test_alerts_go_where_the_answers_say(bake: Bake, notifications: str) -> None:
     repository = bake(
         notifications=notifications, slack_channel="eks", alert_email="o'neil+1@example.com"
     )
-    config = yaml.safe_load((repository / CONFIG).read_text(encoding="utf-8"))
-    (receiver,) = config["receivers"]
-    channels = [entry["channel"] for entry in receiver.get("slack_configs", [])]
-    addresses = [entry["to"] for entry in receiver.get("email_configs", [])]
-    assert channels == (["#eks"] if "slack" in notifications else [])
-    assert addresses == (["o'neil+1@example.com"] if "email" in notifications else [])
+    receivers = {entry["name"]: entry for entry in config(repository)["receivers"]}
+    both = notifications == "slack-and-email"
+    people = ["platform", "team-acme-shop"]
+    people += [f"{name}-critical" for name in people] if both else []
+    assert receivers.keys() == {"nobody", "heartbeat", *people}
+    assert receivers["nobody"] == {"name": "nobody"}
+    for name in people:
+        channels = [entry["channel"] for entry in receivers[name].get("slack_configs", [])]
+        addresses = [entry["to"] for entry in receivers[name].get("email_configs", [])]
+        emailed = notifications == "email" or name.endswith("-critical")
+        assert channels == (["#eks"] if "slack" in notifications else [])
+        assert addresses == (["o'neil+1@example.com"] if emailed else [])
+        for entries in receivers[name].values():
+            assert isinstance(entries, str) or all(entry["send_resolved"] for entry in entries)
 
 
-ALERT = {
-    "labels": {"alertname": "HighErrorRate", "service": "orders", "namespace": "shop"},
-    "annotations": {
-        "summary": "orders fails",
-        "description": "3 % of requests fail",
-        "runbook_url": "https://example.com/runbook",
-        "dashboard_url": "https://example.com/dashboard",
-    },
-    "status": "firing",
-    "startsAt": "2026-01-02T03:04:05Z",
-}
+@EACH
+def test_no_secret_stands_in_the_configuration(bake: Bake, notifications: str) -> None:
+    text = (bake(notifications=notifications) / CONFIG).read_text(encoding="utf-8")
+    keys = set(re.findall(r"^ *-? *(\w*(?:url|password)\w*):", text, re.M))
+    assert keys and all(key.endswith("_file") for key in keys), keys
+    assert text.count("$(SMTP_USERNAME)") == ("email" in notifications)
+
+
+def test_the_secret_holds_the_configuration_and_every_template(deployable: Deployable) -> None:
+    repository = deployable(notifications="slack-and-email")
+    secrets = [entry for entry in objects(render(repository, "dev")) if entry["kind"] == "Secret"]
+    (held,) = secrets
+    assert (held["metadata"]["namespace"], held["metadata"]["name"]) == (
+        "monitoring",
+        "alertmanager-config",
+    )
+    assert set(held["data"]) == {"alertmanager.yaml", "common.tmpl", "email.tmpl", "slack.tmpl"}
+
+
+# ------------------------------------------------------------------------------------ messages
+
+START = "2026-01-02T03:04:05Z"
+LABELS = {"alertname": "HighErrorRate", "service": "orders", "namespace": "apps"}
+
+
+def alert(number: int = 0, **changes: object) -> Object:
+    """Return an alert as Alertmanager gives it to templates."""
+    return {
+        "status": "firing",
+        "labels": {**LABELS, "pod": f"orders-{number}"},
+        "annotations": {
+            "summary": "orders <fails> & more",
+            "description": f"{number} % of requests fail",
+            "runbook_url": "https://example.com/HighErrorRate.md",
+            "dashboard_url": "http://grafana/d/service-overview?a=1&var-service=orders",
+        },
+        "startsAt": START,
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus/graph?g0.expr=up&g0.tab=1",
+        **changes,
+    }
+
+
+RESOLVED = {"status": "resolved", "endsAt": "2026-01-02T04:05:06Z"}
+
+
+@pytest.fixture
+def message(bake: Bake, tools: Tools, tmp_path: Path) -> Callable[..., str]:
+    """Return a function from a template's name and alerts to what amtool makes of them."""
+
+    def made(template: str, *alerts: Object, **changes: object) -> str:
+        status = "firing" if any(entry["status"] == "firing" for entry in alerts) else "resolved"
+        data = {
+            "receiver": "team-acme-shop",
+            "status": status,
+            "externalURL": "http://localhost:9093",
+            "groupLabels": LABELS,
+            "commonLabels": {
+                **LABELS, "severity": "critical", "team": "acme-shop", "cluster": "acme-shop-dev"
+            },
+            "commonAnnotations": {},
+            "alerts": alerts,
+            **changes,
+        }  # fmt: skip
+        file = tmp_path / "data.json"
+        file.write_text(json.dumps(data), encoding="utf-8")
+        return run(
+            tools.path("amtool"), "template", "render",
+            "--template.glob=monitoring/alertmanager/templates/*.tmpl",
+            f'--template.text={{{{ template "{template}" . }}}}', f"--template.data={file}",
+            cwd=bake(notifications="slack-and-email"),
+        ).stdout  # fmt: skip
+
+    return made
+
+
+TITLES = pytest.mark.parametrize("title", ["slack.default.title", "email.default.subject"])
+TEXTS = pytest.mark.parametrize("text", ["slack.default.text", "email.text"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("template", "parts"),
-    [
-        ("slack.title", ["[FIRING]", "HighErrorRate", "orders in shop"]),
-        ("slack.text", ["*orders fails*", "03:04:05", "3 %", "/runbook|", "/dashboard|"]),
-        ("email.subject", ["[FIRING]", "HighErrorRate", "orders in shop"]),
-        ("email.text", ["orders fails", "2026-01-02 03:04:05", "3 %", "/runbook", "/dashboard"]),
-    ],
-)
-def test_messages_say_what_where_since_when_and_what_to_do(
-    bake: Bake, tools: Tools, tmp_path: Path, template: str, parts: list[str]
+@TITLES
+def test_a_title_says_how_bad_what_and_where(message: Callable[..., str], title: str) -> None:
+    said = message(title, alert())
+    assert said == "[CRITICAL] HighErrorRate: orders in apps (acme-shop-dev)"
+    assert message(title, alert(**RESOLVED)).startswith("[RESOLVED] HighErrorRate")
+    # A chart's alert: its service is that of kube-state-metrics.
+    chart = {"groupLabels": {**LABELS, "service": "ksm"}, "commonLabels": {"severity": "warning"}}
+    assert message(title, alert(), **chart) == "[WARNING] HighErrorRate in apps"
+    bare = {"groupLabels": {"alertname": "New"}, "commonLabels": {"alertname": "New"}}
+    assert message(title, alert(), **bare) == "[FIRING] New"
+
+
+@pytest.mark.slow
+@TEXTS
+def test_a_text_says_what_since_when_and_what_to_do(message: Callable[..., str], text: str) -> None:
+    said = message(text, alert(7))
+    for part in ("1 firing", "7 % of requests fail", "since 2026-01-02 03:04:05 UTC, for "):
+        assert part in said.replace("Since", "since").replace("FIRING", "firing"), said
+    links = re.findall(r"https?://[^\s|>]+", said)
+    if text.startswith("slack"):
+        assert re.findall(r"\|(\w+)>", said) == ["Runbook", "Dashboard", "Query", "Silence"]
+        links = [link.replace("&amp;", "&") for link in links]
+    given = alert()
+    runbook, dashboard, query, silence = links
+    assert runbook == given["annotations"]["runbook_url"]
+    assert dashboard == given["annotations"]["dashboard_url"]
+    assert query == given["generatorURL"]
+    form, _, matchers = silence.partition("/#/silences/new?filter=")
+    assert form == "http://localhost:9093"
+    assert unquote(matchers) == '{alertname="HighErrorRate",namespace="apps",service="orders"}'
+
+
+@pytest.mark.slow
+@TEXTS
+def test_a_silence_is_for_any_value_of_a_label(message: Callable[..., str], text: str) -> None:
+    said = message(text, alert(), groupLabels={"a": 'x "y" & z+|>é'})
+    (link,) = re.findall(r"filter=([\w%.~-]+)[|\s]", said)
+    assert unquote(link) == '{a="x \\"y\\" & z+|>é"}'
+
+
+@pytest.mark.slow
+@TEXTS
+def test_what_is_over_is_told_apart(message: Callable[..., str], text: str) -> None:
+    said = message(text, alert(1), alert(2, **RESOLVED)).lower()
+    firing, resolved = said.split("1 resolved")
+    assert "1 firing" in firing and "1 % of" in firing and "2 % of" not in firing
+    assert "lasted 1h 1m 1s, until 2026-01-02 04:05:06 utc." in resolved
+    assert "firing" not in message(text, alert(**RESOLVED)).lower()
+
+
+@pytest.mark.slow
+@TEXTS
+def test_many_alerts_are_cut_and_counted(message: Callable[..., str], text: str) -> None:
+    ten = message(text, *map(alert, range(10)))
+    assert ten.count("% of requests") == 10 and not re.search(r"nd \d+ more", ten)
+    said = message(text, *map(alert, range(50)))
+    assert said.count("% of requests") == 10 and "nd 40 more" in said
+    assert "50 firing" in said.lower() and "ilence" in said and len(said) < 4000
+
+
+@pytest.mark.slow
+def test_slack_takes_nothing_for_markup(message: Callable[..., str]) -> None:
+    annotations = {"summary": "<!channel> & <http://evil|x>", "description": "a < b"}
+    said = message("slack.default.text", alert(annotations=annotations))
+    assert "*&lt;!channel&gt; &amp; &lt;http://evil|x&gt;*\na &lt; b\n" in said
+    colors = {
+        severity: message("slack.default.color", alert(), commonLabels={"severity": severity})
+        for severity in ("critical", "warning")
+    }
+    assert colors == {"critical": "danger", "warning": "warning"}
+    assert message("slack.default.color", alert(**RESOLVED)) == "good"
+    link = message("slack.default.titlelink", alert())
+    assert link == alert()["annotations"]["dashboard_url"]
+
+
+@pytest.mark.slow
+@TEXTS
+def test_an_alert_without_annotations_makes_a_message_too(
+    message: Callable[..., str], text: str
 ) -> None:
-    data = tmp_path / "data.json"
-    common = {"status": "firing", "commonLabels": ALERT["labels"], "alerts": [ALERT]}
-    data.write_text(json.dumps(common), encoding="utf-8")
-    result = run(
-        tools.path("amtool"),
-        "template",
-        "render",
-        "--template.glob=monitoring/alertmanager/templates/*.tmpl",
-        f'--template.text={{{{ template "{template}" . }}}}',
-        f"--template.data={data}",
-        cwd=bake(notifications="slack-and-email"),
-    )
-    missing = [part for part in parts if part not in result.stdout]
-    assert missing == [], f"{template} does not tell {missing}: {result.stdout}"
+    said = message(text, alert(annotations={}, generatorURL=""))
+    assert "HighErrorRate" in said and "ilence" in said and "unbook" not in said
 
 
-def test_no_secret_stands_in_the_configuration(bake: Bake) -> None:
-    text = (bake(notifications="slack-and-email") / CONFIG).read_text(encoding="utf-8")
-    config = yaml.safe_load(text)
-    for key in ("slack_api_url", "smtp_auth_password"):
-        assert key not in config["global"], f"{key} belongs in a mounted file: {key}_file"
-        path = config["global"][f"{key}_file"]
-        assert Path(path).is_absolute()
+# ------------------------------------------------------------------------------------ refusals
+
+BROKEN = {
+    "an address": (CONFIG, "to: \"oncall@example.com\"", "to: oncall", "must be an email address"),
+    "a sender": (CONFIG, 'smtp_from: "oncall@example.com"', "smtp_from: alerts@", "must be an email address"),
+    "a channel": (CONFIG, '"#alerts"', '"Alerts"', "must be a Slack channel"),
+    "a placeholder": (CONFIG, "$(SMTP_USERNAME)", "replace-with-the-user-name", "write what it stands for"),
+    "a secret": (CONFIG, "smtp_auth_password_file: /etc/alertmanager/secrets/alertmanager-notifications/smtp-password", "smtp_auth_password: hunter2", "write smtp_auth_password_file:"),
+    "a secret in a file that is not there": (CONFIG, "alertmanager-notifications/slack", "slack/slack", "must be /etc/alertmanager/secrets/alertmanager-notifications/KEY"),
+    "a receiver": (CONFIG, "receivers:\n", "receivers:\n  - name: pager\n", 'write a route with "receiver: pager"'),
+    "a mail server": (CONFIG, ".amazonaws.com:587", ".amazonaws.com", "address"),
+    "a time": (CONFIG, "repeat_interval: 1d", "repeat_interval: 1 day", 'in duration "1 day"'),
+    "a matcher": (CONFIG, 'team = "acme-shop"', 'team == "acme-shop"', "matcher value"),
+    "templates": (CONFIG, "/etc/alertmanager/config/*.tmpl", "templates/*.tmpl", "must be /etc/alertmanager/config/*.tmpl"),
+    "a template": ("monitoring/alertmanager/templates/common.tmpl", "{{- with .GroupLabels.namespace }}", "{{- with .GroupLabels.namespace }", "unexpected"),
+    "a field": ("monitoring/alertmanager/templates/email.tmpl", ".GeneratorURL", ".GeneratorUrl", "email.text:"),
+    "another route": (CONFIG, 'team = "acme-shop"', 'team = "shop"', "a page about a service: goes to platform-critical, and should go to team-acme-shop-critical"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_would_not_arrive_is_refused(
+    deployable: Deployable, tmp_path: Path, what: str
+) -> None:
+    path, old, new, message = BROKEN[what]
+    copy = tmp_path / "acme-shop"
+    shutil.copytree(deployable(notifications="slack-and-email"), copy, symlinks=True)
+    text = (copy / path).read_text(encoding="utf-8")
+    assert old in text, f"{path} holds no {old!r}"
+    (copy / path).write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert message in lint(copy)
+
+
+# ------------------------------------------------------------------------------------ documents
+
+
+@pytest.mark.slow
+@EACH
+def test_adding_a_team_as_documented_tells_it(
+    deployable: Deployable, tmp_path: Path, notifications: str
+) -> None:
+    repository = tmp_path / "acme-shop"
+    shutil.copytree(deployable(notifications=notifications), repository, symlinks=True)
+    text = (repository / "docs/alerting.md").read_text(encoding="utf-8")
+    section = text.split("## Add a team\n")[1].split("\n## ")[0]
+    steps = re.findall(r"^(\S[^`]*(?:`[^`\n]+`[^`]*)+)\n\n```yaml\n(.+?)```", section, re.M | re.S)
+    assert len(steps) == (4 if "slack" in notifications else 3), steps
+    file = ""
+    for words, snippet in steps:
+        named = re.findall(r"`([^`]+)`", words)
+        file = next((name for name in named if "/" in name), file)
+        path = repository / file
+        before = path.read_text(encoding="utf-8")
+        place = named[-1] if named[-1].endswith(":") else ""
+        line = re.search(rf"^ *{place}$\n" if place else r"\Z", before, re.M)
+        assert line, f"{file} has no line {place}"
+        after = before[: line.end()] + snippet + before[line.end() :]
+        path.write_text(after, encoding="utf-8")
+    assert lint(repository) == ""
+    test = ["node", "--test", "alertmanager.test.js"]
+    run(*test, cwd=repository / "checks", path=fetch.commands())
+    # What the document warns of: without the secret it is refused.
+    if "slack" in notifications:
+        secrets = repository / "deploy/platform-config/base/notification-secrets.yaml"
+        left = secrets.read_text("utf-8").replace(
+            "secretKey: slack-webhook-url-pay", "secretKey: x"
+        )
+        secrets.write_text(left, encoding="utf-8")
+        result = run(*test, cwd=repository / "checks", path=fetch.commands(), check=False)
+        assert "has no secretKey slack-webhook-url-payments" in result.stdout
+
+
+@EACH
+def test_the_secret_to_make_has_the_keys_that_are_read(
+    deployable: Deployable, notifications: str
+) -> None:
+    repository = deployable(notifications=notifications)
+    text = (repository / "docs/alerting.md").read_text(encoding="utf-8")
+    documented = json.loads(text.split("```json\n")[1].split("```")[0])
+    table = (repository / "docs/bootstrap.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `acme-shop/ENV/notifications` \| (.+?) \|", table, re.M)
+    read = {
+        entry["remoteRef"]["property"]
+        for found in objects(render(repository, "dev"))
+        if found["kind"] == "ExternalSecret"
+        for entry in found["spec"]["data"]
+        if entry["remoteRef"]["key"] == "acme-shop/dev/notifications"
+    }
+    assert documented.keys() == read == set(re.findall(r"`([^`]+)`", row))

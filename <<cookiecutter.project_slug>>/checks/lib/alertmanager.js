@@ -124,11 +124,11 @@ export function brokenSettings(config) {
   return found;
 }
 
-/** Runs amtool; what it says against something is an error. */
-function amtool(args, what) {
-  const { status, stdout, stderr, error } = spawnSync('amtool', args, { encoding: 'utf8' });
+/** Runs amtool in a folder; what it says against something is an error. */
+function amtool(cwd, args, what) {
+  const { status, stdout, stderr, error } = spawnSync('amtool', args, { cwd, encoding: 'utf8' });
   if (error) throw error;
-  if (status !== 0) throw new Error(`${what}:\n${(stderr || stdout).trim()}`);
+  if (status !== 0) throw new Error(`${what}:\n${stdout}${stderr}`.trim());
   return stdout.trim();
 }
 
@@ -143,21 +143,21 @@ const templateNames = () =>
 function main() {
   const folder = mkdtempSync(join(tmpdir(), 'alertmanager-'));
   try {
-    const local = join(folder, 'alertmanager.yaml');
-    writeFileSync(local, localAlertmanager());
-    console.log(amtool(['check-config', local], CONFIG).replaceAll(local, CONFIG));
+    const file = 'alertmanager.yaml';
+    writeFileSync(join(folder, file), localAlertmanager());
+    console.log(amtool(folder, ['check-config', file], CONFIG));
     const broken = brokenSettings(configuration());
     if (broken.length > 0) throw new Error(`${CONFIG}:\n  ${broken.join('\n  ')}`);
     for (const name of templateNames()) {
       const text = `--template.text={{ template "${name}" . }}`;
       const glob = `--template.glob=${join(root, TEMPLATES)}/*.tmpl`;
-      amtool(['template', 'render', glob, text], `${TEMPLATES}: ${name}`);
+      amtool(folder, ['template', 'render', glob, text], `${TEMPLATES}: ${name}`);
     }
     const cases = parse(read(TESTS));
     for (const { what, alert, receivers } of cases) {
       const labels = Object.entries(alert).map(([name, value]) => `${name}=${value}`);
-      const test = ['config', 'routes', 'test', `--config.file=${local}`];
-      const found = amtool([...test, ...labels], `${TESTS}: ${what}`).split(/[\s,]+/);
+      const test = ['config', 'routes', 'test', `--config.file=${file}`];
+      const found = amtool(folder, [...test, ...labels], `${TESTS}: ${what}`).split(/[\s,]+/);
       if (`${found}` !== `${receivers}`) {
         throw new Error(`${TESTS}: ${what}: goes to ${found}, and should go to ${receivers}`);
       }
