@@ -1,5 +1,5 @@
 // Builds services, each for every platform, into OCI layouts, and says their digests.
-// Usage: build.js LAYOUTS SERVICE...
+// Usage: build.js LAYOUTS SERVICE...       in the place of a name, a JSON list of names will do
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -20,10 +20,13 @@ function build(layouts, service) {
 }
 
 function main() {
-  const [layouts, ...services] = process.argv.slice(2);
+  const [layouts, ...names] = process.argv.slice(2);
+  const services = names.flatMap((name) => (name.startsWith('[') ? JSON.parse(name) : name));
   if (services.length === 0) throw new Error('usage: build.js LAYOUTS SERVICE...');
-  const digests = services.map((service) => [service, build(layouts, service)]);
-  output('digests', JSON.stringify(Object.fromEntries(digests)));
+  output(
+    'images',
+    services.map((service) => ({ service, digest: build(layouts, service) })),
+  );
 }
 
 command(main);

@@ -24,7 +24,7 @@ function main() {
     console.log(`${service}: ${reason ?? 'is what dev runs'}`);
     return reason;
   });
-  output('services', JSON.stringify(changed));
+  output('services', changed);
 }
 
 command(main);

@@ -1,7 +1,7 @@
 // Writes the digests of new images into dev: one commit on main, whose trailer says from which commit
 // the images were built.
-// Usage: deploy.js SOURCE DIGESTS [--pull-request]
-// DIGESTS is JSON, like {"orders": "sha256:..."}. With --pull-request nothing is pushed to main: for
+// Usage: deploy.js SOURCE IMAGES [--pull-request]
+// IMAGES is the output of build.js. With --pull-request nothing is pushed to main: for
 // a token that may not.
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -30,18 +30,18 @@ function make(...args) {
 }
 
 /** Writes the digests and commits them. Returns the message of the commit; undefined if there is none. */
-function release(digests, source) {
-  const written = Object.entries(digests).filter(([service, digest]) => {
+function release(images, source) {
+  const written = images.filter(({ service, digest }) => {
     const reason = reasonAgainst(service, digest, source);
     if (reason) console.log(`${service}: ${reason}`);
     return !reason;
   });
   if (written.length === 0) return undefined;
-  for (const [service, digest] of written) {
+  for (const { service, digest } of written) {
     make('release', 'ENV=dev', `NAME=${service}`, `DIGEST=${digest}`);
   }
-  const title = `Release ${written.map(([service]) => service).join(', ')} to dev`;
-  const lines = written.map(([service, digest]) => `${service}: ${digest}`);
+  const title = `Release ${written.map(({ service }) => service).join(', ')} to dev`;
+  const lines = written.map(({ service, digest }) => `${service}: ${digest}`);
   const message = { title, body: `${lines.join('\n')}\n\nSource: ${source}` };
   commit(`${message.title}\n\n${message.body}`);
   return message;
@@ -54,12 +54,12 @@ function main() {
   });
   const [source, json] = positionals;
   if (!/^[0-9a-f]{40}$/.test(source) || !json) {
-    throw new Error('usage: deploy.js SOURCE DIGESTS [--pull-request]');
+    throw new Error('usage: deploy.js SOURCE IMAGES [--pull-request]');
   }
-  const digests = JSON.parse(json);
+  const images = JSON.parse(json);
   for (let attempt = 1; ; attempt += 1) {
     goToMain();
-    const message = release(digests, source);
+    const message = release(images, source);
     if (!message) return;
     if (values['pull-request']) {
       summarize(propose('release/dev', message.title, message.body));

@@ -28,8 +28,11 @@ function main() {
     }
     plan.push({ service, digest, before });
   }
-  output('plan', JSON.stringify(plan));
-  output('services', JSON.stringify(plan.map(({ service }) => service)));
+  output('plan', plan);
+  output(
+    'services',
+    plan.map(({ service }) => service),
+  );
 }
 
 command(main);

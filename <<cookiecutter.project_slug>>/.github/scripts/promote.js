@@ -1,8 +1,8 @@
 // Opens the pull request that lets an environment run what another one runs, with the evidence that
 // its reviewer needs.
 // Usage: promote.js FROM TO PLAN EVIDENCE SCANS
-// PLAN is the output of plan-promotion.js, EVIDENCE the folder of collect-evidence.js, SCANS/SERVICE
-// what scan.js wrote.
+// PLAN is the output of plan-promotion.js, EVIDENCE the folder of collect-evidence.js,
+// SCANS/scan-SERVICE what scan.js wrote.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,7 +60,7 @@ function main() {
     const { service } = entry;
     const commits = commitsOf(entry, to);
     const registry = readFileSync(join(evidence, `${service}.md`), 'utf8').trim();
-    const scan = readFileSync(join(scans, service, 'summary.md'), 'utf8').trim();
+    const scan = readFileSync(join(scans, `scan-${service}`, 'summary.md'), 'utf8').trim();
     return `## ${service}\n\n${registry}\n\n${commits}\n\nScan of today: ${scan}`;
   });
   for (const entry of plan) promote(entry, from, to);

@@ -62,11 +62,22 @@ export function commit(message) {
   git(...identity, 'commit', '--quiet', '--all', `--message=${message}`);
 }
 
-/** Pushes HEAD to a branch; git asks gh for the token, which has it from GH_TOKEN. */
-export function push(branch, ...options) {
-  const helper = ['-c', 'credential.helper=', '-c', 'credential.helper=!gh auth git-credential'];
-  git(...helper, 'push', '--quiet', ...options, 'origin', `HEAD:refs/heads/${branch}`);
+/** Runs a command of git that asks GitHub: gh gives it the token in GH_TOKEN, if there is one. */
+function askRemote(...args) {
+  const gh = ['-c', 'credential.helper=', '-c', 'credential.helper=!gh auth git-credential'];
+  return git(...(process.env.GH_TOKEN ? gh : []), ...args);
 }
+
+/** Gets a branch of the remote; undefined when there is none. */
+export function fetchBranch(branch) {
+  if (askRemote('ls-remote', 'origin', `refs/heads/${branch}`) === '') return undefined;
+  askRemote('fetch', '--quiet', 'origin', `refs/heads/${branch}`);
+  return git('rev-parse', 'FETCH_HEAD');
+}
+
+/** Pushes HEAD to a branch of the remote. */
+export const push = (branch, ...options) =>
+  askRemote('push', '--quiet', ...options, 'origin', `HEAD:refs/heads/${branch}`);
 
 /**
  * Goes to the newest main.
@@ -76,6 +87,5 @@ export function goToMain() {
   if (git('status', '--porcelain', '--untracked-files=no') !== '') {
     throw new Error('there are changes that are not committed; commit or undo them first');
   }
-  git('fetch', '--quiet', 'origin', 'main');
-  git('checkout', '--quiet', '--detach', 'FETCH_HEAD');
+  git('checkout', '--quiet', '--detach', fetchBranch('main'));
 }

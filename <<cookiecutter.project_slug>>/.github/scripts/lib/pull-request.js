@@ -1,7 +1,7 @@
 // One pull request for each purpose: a second run changes the one that is open.
 import { execFileSync } from 'node:child_process';
 import { root } from '../../../checks/lib/repository.js';
-import { asksGit, git, push } from './git.js';
+import { asksGit, fetchBranch, push } from './git.js';
 
 const gh = (...args) =>
   execFileSync('gh', args, {
@@ -12,10 +12,10 @@ const gh = (...args) =>
 
 /** Pushes HEAD to a branch and asks to merge it into main. Returns the address of the pull request. */
 export function propose(branch, title, body) {
-  const remote = `refs/remotes/origin/${branch}`;
-  const fetched = asksGit('fetch', '--quiet', 'origin', `+refs/heads/${branch}:${remote}`);
-  if (!fetched || !asksGit('diff', '--quiet', remote, 'HEAD')) push(branch, '--force');
-  else console.log(`${branch} holds this already: ${git('rev-parse', remote)}`);
+  const there = fetchBranch(branch);
+  if (there && asksGit('diff', '--quiet', there, 'HEAD'))
+    console.log(`${branch} holds this already`);
+  else push(branch, '--force');
 
   const fields = ['--title', title, '--body', body];
   const list = ['--head', branch, '--base', 'main', '--state', 'open', '--json', 'url'];
