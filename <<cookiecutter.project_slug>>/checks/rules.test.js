@@ -10,7 +10,11 @@ import { read, root, services } from './lib/repository.js';
 import { namesOf, ruleGroups, rules } from './lib/rules.js';
 
 const alerts = rules().filter(({ alert }) => alert);
+const named = ({ alert, labels }) => `${alert}${labels.window ? ` (${labels.window})` : ''}`;
 const recorded = new Set(rules().map(({ record }) => record));
+const asserted = globSync('monitoring/tests/*.yaml', { cwd: root })
+  .flatMap((file) => parse(read(file)).tests)
+  .flatMap(({ alert_rule_test = [] }) => alert_rule_test);
 const raw = (expr, prefix) =>
   namesOf(expr).filter((name) => !name.includes(':') && new RegExp(`^(${prefix})_`).test(name));
 
@@ -39,6 +43,23 @@ test('every recorded series that a rule reads is recorded', () => {
   }
 });
 
+test('every recorded series is read by a rule, a dashboard, a runbook or an analysis', () => {
+  const readers = [
+    'monitoring/dashboards/*.json',
+    'runbooks/*.md',
+    'deploy/{apps,charts}/**/*.yaml',
+  ];
+  const words = new Set(
+    [
+      ...rules().flatMap(({ expr }) => namesOf(expr)),
+      ...globSync(readers, { cwd: root }).flatMap((file) => read(file).match(/[\w:]+/g)),
+    ].filter((name) => name.includes(':')),
+  );
+  for (const { record } of rules().filter(({ record }) => record)) {
+    assert.ok(words.has(record), `${record} is read by nobody: leave it out`);
+  }
+});
+
 test('alerts read recorded series, not the raw metrics of services', () => {
   for (const { alert, expr } of alerts) {
     const [name] = raw(expr, 'http|nodejs|process|build');
@@ -61,12 +82,24 @@ for (const service of services) {
 }
 
 test('alerts of one name differ in a label', () => {
-  const keys = alerts.map(({ alert, labels }) => `${alert} ${labels.window ?? ''}`);
+  const keys = alerts.map(named);
   assert.equal(new Set(keys).size, keys.length, `twice the same: ${keys}`);
 });
 
-for (const { alert, expr, labels, annotations } of alerts) {
-  test(`${alert}${labels.window ? ` (${labels.window})` : ''} says what it is about`, () => {
+for (const rule of alerts) {
+  const { alert, expr, labels, annotations } = rule;
+
+  test(`${named(rule)} is tested`, () => {
+    const cases = asserted.filter(({ alertname }) => alertname === alert);
+    const fires = ({ exp_alerts = [] }) =>
+      exp_alerts.some(({ exp_labels }) => exp_labels.window === labels.window);
+    assert.ok(cases.some(fires), `${named(rule)} fires in no test of monitoring/tests/`);
+    const always = expr === 'vector(1)';
+    const silent = cases.some((each) => !fires(each));
+    assert.ok(always || silent, `no test of monitoring/tests/ has ${named(rule)} stay silent`);
+  });
+
+  test(`${named(rule)} says what it is about`, () => {
     assert.match(labels.severity, /^(critical|warning|none)$/, `${alert}: severity`);
     if (!labels.service) {
       assert.match(expr, /namespace="apps"|(service|pod):/, `${alert}: no service in its series`);
@@ -77,7 +110,7 @@ for (const { alert, expr, labels, annotations } of alerts) {
     assert.match(annotations.dashboard_url, /^from-facts\/d\/[\w-]+/, `${alert}: dashboard_url`);
   });
 
-  test(`${alert}${labels.window ? ` (${labels.window})` : ''} leads to its runbook`, () => {
+  test(`${named(rule)} leads to its runbook`, () => {
     const home = factsOf(environments[0]).gitRepository.replace(/\.git$/, '');
     const wanted = `${home}/blob/main/runbooks/${alert}.md`;
     assert.equal(annotations.runbook_url, wanted, `${alert}: runbook_url`);
