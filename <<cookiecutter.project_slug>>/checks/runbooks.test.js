@@ -17,6 +17,8 @@ import {
   pages,
   sections,
   seriesOf,
+  telling,
+  thresholds,
 } from './lib/runbooks.js';
 
 const alerts = rules().filter(({ alert }) => alert);
@@ -27,8 +29,6 @@ const README = 'runbooks/README.md';
 const HEADINGS = ['Fires when', 'First look', 'Likely causes', 'What to do', 'Rehearse'];
 // Measured by others than the services, so no rule has to record it first.
 const OTHERS = /^(up|ALERTS|(kube|container|scrape|alertmanager|prometheus)_\w+)$/;
-// 0 and 1 are in every expression.
-const telling = (number) => !['0', '1'].includes(number);
 const oneLine = (text) => text.trim().replace(/\s+/g, ' ');
 
 const namespaces = new Set(
@@ -113,7 +113,7 @@ for (const name of pages().filter((name) => names.includes(name))) {
         const known = numbersOf(rule).has(value);
         assert.ok(known, `${file} says ${written}, which the rule beside it does not`);
       }
-      for (const number of literals(rule.expr).filter(telling)) {
+      for (const number of thresholds(rule)) {
         const known = said.some(({ value }) => [number, `${number} s`].includes(value));
         assert.ok(known, `${file} does not say in words the ${number} of its rule`);
       }

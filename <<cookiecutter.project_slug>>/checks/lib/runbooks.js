@@ -108,6 +108,17 @@ export const literals = (expr) =>
 
 const recorded = rules().filter(({ record }) => record);
 
+/** Whether a number says anything: 0 and 1 are in every expression. */
+export const telling = (number) => !['0', '1'].includes(number);
+
+/** The numbers that decide whether an alert fires: those of its expression, and the least that counts. */
+export const thresholds = ({ expr }) => [
+  ...literals(expr).filter(telling),
+  ...recorded
+    .filter(({ record }) => record.startsWith('slo:alerts:') && namesOf(expr).includes(record))
+    .flatMap((rule) => literals(rule.expr)),
+];
+
 /** All numbers behind an alert: its own, and those of the recorded series that it reads. */
 export function numbersOf({ expr, for: after = '' }) {
   const seen = new Set();
