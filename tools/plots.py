@@ -491,8 +491,7 @@ class Panel:
             value = self.last(entry)
             if value is None:
                 continue
-            labels = {key: text_ for key, text_ in entry.labels.items() if key != "__name__"}
-            row = found.setdefault(tuple(sorted(labels.items())), {**labels})
+            row = found.setdefault(tuple(sorted(entry.labels.items())), {**entry.labels})
             row[f"Value #{entry.ref}" if merged else "Value"] = value
         return list(found.values())
 

@@ -95,6 +95,12 @@ for (const { file, name, model } of all) {
       assert.ok(panel.description, `${place}: description: what is good, what is bad, what to do`);
       assert.ok(panel.fieldConfig?.defaults?.unit, `${place}: fieldConfig.defaults.unit`);
       assert.ok(panel.targets?.length > 0, `${place} asks nothing: it has no targets`);
+      if (panel.transformations?.some(({ id }) => id === 'merge')) {
+        for (const { expr } of panel.targets) {
+          const advice = 'which keeps its name, so rows would not merge: max by (...) drops it';
+          assert.doesNotMatch(expr, /^[\w:]+(\{[^}]*\})?$/, `${place} reads ${expr}, ${advice}`);
+        }
+      }
       if (panel.type === 'table') continue;
       for (const { refId, legendFormat } of panel.targets) {
         assert.ok(legendFormat, `${place}, query ${refId}: legendFormat`);

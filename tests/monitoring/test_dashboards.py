@@ -153,6 +153,11 @@ BREAKAGES: dict[str, tuple[str, Change, str]] = {
         r"panel 19 \(CPU\): description: what is good",
     ),
     "no legend": (SERVICE, first_target("CPU", legendFormat=""), r"\(CPU\), query A: legendFormat"),
+    "rows that do not merge": (
+        "fleet-overview",
+        first_target("All services", expr="service:http_requests:rate5m"),
+        r"All services\) reads service:http_requests:rate5m, which keeps its name",
+    ),
     "a panel that asks nothing": (
         SERVICE,
         lambda model: panel(model, "CPU").update(targets=[]),
