@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
 import shutil
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 import yaml
 from conftest import Bake, Deployable, Tools
 from manifests import Object, objects, render
-from support import choices, run
+from support import choices, free_port, run
 
 from tools import fetch
+from tools.cluster import end
 
 CONFIG = "monitoring/alertmanager/alertmanager.yaml"
 EACH = pytest.mark.parametrize("notifications", choices()["notifications"])
@@ -115,7 +121,7 @@ def alert(number: int = 0, **changes: object) -> Object:
     }
 
 
-RESOLVED = {"status": "resolved", "endsAt": "2026-01-02T04:05:06Z"}
+RESOLVED: dict[str, Any] = {"status": "resolved", "endsAt": "2026-01-02T04:05:06Z"}
 
 
 @pytest.fixture
@@ -235,6 +241,168 @@ def test_an_alert_without_annotations_makes_a_message_too(
 ) -> None:
     said = message(text, alert(annotations={}, generatorURL=""))
     assert "HighErrorRate" in said and "ilence" in said and "unbook" not in said
+
+
+# ---------------------------------------------------------------------------------- inhibition
+
+
+class Alertmanager:
+    """A real Alertmanager with the shipped configuration, and no way out."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def call(self, method: str, path: str, body: object = None) -> bytes:
+        """Ask the API."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        assert answer.status == 200, text
+        return text
+
+    def held_back(self, *alerts: dict[str, str]) -> set[str]:
+        """Post alerts; return the names of those that others hold back. Then they are over."""
+        self.call("POST", "/api/v2/alerts", [{"labels": labels} for labels in alerts])
+        before: set[str] | None = None
+        while True:
+            time.sleep(0.2)
+            found = json.loads(self.call("GET", "/api/v2/alerts"))
+            now = {
+                entry["labels"]["alertname"] for entry in found if entry["status"]["inhibitedBy"]
+            }
+            if now == before and len(found) == len(alerts):
+                break
+            before = now
+        over = [{"labels": labels, "endsAt": "2026-01-02T03:04:05Z"} for labels in alerts]
+        self.call("POST", "/api/v2/alerts", over)
+        return now
+
+
+@pytest.fixture(scope="module")
+def alertmanager(
+    deployable: Deployable, tools: Tools, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Alertmanager]:
+    """Alertmanager as it starts in a cluster, but for the folder of its templates."""
+    local = "import('./checks/lib/alertmanager.js').then((m) => console.log(m.localAlertmanager()))"
+    text = run(tools.path("node"), "--eval", local, cwd=deployable()).stdout
+    folder = tmp_path_factory.mktemp("alertmanager")
+    (folder / "alertmanager.yaml").write_text(text, encoding="utf-8")
+    made = Alertmanager(free_port())
+    listen = f"--web.listen-address=127.0.0.1:{made.port}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(tools.path("alertmanager"), "--config.file=alertmanager.yaml"),
+                *(listen, "--cluster.listen-address="),
+            ],
+            cwd=folder, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        latest = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                made.call("GET", "/-/ready")
+                break
+            said = (folder / "log").read_text("utf-8")
+            assert process.poll() is None and time.monotonic() < latest, said
+            time.sleep(0.1)
+        yield made
+    finally:
+        end(process)
+
+
+def of(service: str, **labels: str) -> dict[str, str]:
+    """Return the labels of an alert of ours about a service."""
+    return {"namespace": "apps", "service": service, "team": "acme-shop", **labels}
+
+
+def page(name: str, **labels: str) -> dict[str, str]:
+    """Return the labels of a critical alert."""
+    return {"alertname": name, "severity": "critical", **labels}
+
+
+def ticket(name: str, **labels: str) -> dict[str, str]:
+    """Return the labels of a warning."""
+    return {"alertname": name, "severity": "warning", **labels}
+
+
+KSM = {"service": "kube-prometheus-stack-kube-state-metrics"}
+INHIBITIONS: dict[str, tuple[list[dict[str, str]], set[str]]] = {
+    "a page holds back the tickets of its service alone": (
+        [
+            page("HighErrorRate", **of("orders")),
+            page("HighLatency", **of("orders")),
+            ticket("ErrorBudgetBurn", **of("orders")),
+            ticket("PodRestarting", **of("payments")),
+            ticket("TargetDown", namespace="apps", service="orders", job="orders"),
+        ],
+        {"ErrorBudgetBurn", "TargetDown"},
+    ),
+    "a service that is down is one page": (
+        [
+            page("ServiceDown", **of("orders")),
+            page("HighErrorRate", **of("orders")),
+            page("TrafficDropped", **of("orders")),
+            ticket("PodNotScraped", **of("orders")),
+            page("HighLatency", **of("payments")),
+        ],
+        {"HighErrorRate", "TrafficDropped", "PodNotScraped"},
+    ),
+    "a service that is not looked for is one page": (
+        [page("ServiceNotScraped", **of("orders")), page("TrafficDropped", **of("orders"))],
+        {"TrafficDropped"},
+    ),
+    "a page without a service holds nothing back": (
+        [
+            page("KubeAPIDown"),
+            ticket("KubeVersionMismatch"),
+            page("NodeFilesystemAlmostOutOfSpace", namespace="kube-system", instance="a"),
+            ticket("NodeClockSkewDetected", namespace="kube-system", instance="a"),
+        ],
+        set(),
+    ),
+    "a page of a chart holds back no other trouble that kube-state-metrics sees": (
+        [
+            page("KubeJobStuck", namespace="apps", **KSM),
+            ticket("KubePodCrashLooping", namespace="apps", **KSM, pod="orders-1"),
+        ],
+        set(),
+    ),
+    "of two severities of one alert the worse is told": (
+        [
+            page("KubePersistentVolumeFillingUp", namespace="a", persistentvolumeclaim="x"),
+            ticket("KubePersistentVolumeFillingUp", namespace="a", persistentvolumeclaim="x"),
+        ],
+        {"KubePersistentVolumeFillingUp"},
+    ),
+    "of two volumes both are told": (
+        [
+            page("KubePersistentVolumeFillingUp", namespace="a", persistentvolumeclaim="x"),
+            ticket("KubePersistentVolumeFillingUp", namespace="a", persistentvolumeclaim="y"),
+        ],
+        set(),
+    ),
+    "information alone is held back": (
+        [
+            {"alertname": "InfoInhibitor", "severity": "none", "namespace": "apps"},
+            {"alertname": "CPUThrottlingHigh", "severity": "info", "namespace": "apps"},
+            {"alertname": "KubeQuotaAlmostFull", "severity": "info", "namespace": "other"},
+        ],
+        {"CPUThrottlingHigh"},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", INHIBITIONS)
+def test_alertmanager_holds_back_what_follows_from_a_page(
+    alertmanager: Alertmanager, what: str
+) -> None:
+    alerts, held_back = INHIBITIONS[what]
+    assert alertmanager.held_back(*alerts) == held_back
 
 
 # ------------------------------------------------------------------------------------ refusals
