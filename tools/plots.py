@@ -94,7 +94,9 @@ def formatted(value: float, unit: str, decimals: int | None = None) -> str:
 def ticks(low: float, high: float, unit: str, wanted: int = 4) -> list[float]:
     """Return round numbers that divide a range."""
     rough = (high - low) / wanted or 1
-    base, factors = (1024, range(1, 1025)) if unit == "bytes" else (10, (1, 2, 2.5, 5, 10))
+    base, factors = 10, [1, 2, 2.5, 5, 10]
+    if unit == "bytes":
+        base, factors = 1024, [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1024]
     power = base ** math.floor(math.log(rough, base))
     step = next(power * factor for factor in factors if power * factor >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
