@@ -2,7 +2,7 @@
 // judged here; their syntax and known traps by actionlint and zizmor (make lint-workflows).
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, globSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
@@ -325,7 +325,8 @@ test('Dependabot looks after every folder that depends on something', () => {
       .flatMap(({ directory, directories = [directory] }) => directories)
       .flatMap((pattern) =>
         pattern === '/' ? '.' : globSync(pattern.replace(/^\//, ''), { cwd: root }),
-      );
+      )
+      .filter((path) => statSync(join(root, path)).isDirectory());
     const missing = needed.filter((folder) => !found.includes(folder));
     assert.deepEqual(missing, [], `.github/dependabot.yml: ${ecosystem} leaves these out`);
     const idle = found.filter((folder) => !needed.includes(folder));

@@ -1,71 +1,50 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { after, before, test } from 'node:test';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digestOf, makeRepository } from './testing/repository.js';
 
-const repository = resolve(import.meta.dirname, '../..');
-const [service] = readdirSync(join(repository, 'services'));
-const digest = (digit) => `sha256:${digit.repeat(64)}`;
-const name = (digit) => `${service}-${digit.repeat(12)}`;
-
-let copy;
-
-before(() => {
-  copy = mkdtempSync(join(tmpdir(), 'running-'));
-  const filter = (path) => !path.endsWith('/node_modules');
-  for (const folder of ['.github/scripts', 'checks/lib', 'services', 'deploy']) {
-    cpSync(join(repository, folder), join(copy, folder), { recursive: true, filter });
-  }
-  execFileSync('git', ['init', '--quiet', copy]);
-});
-
-after(() => rmSync(copy, { recursive: true }));
-
-function write(file, pattern, line) {
-  const text = readFileSync(join(copy, file), 'utf8');
-  assert.match(text, pattern, file);
-  writeFileSync(join(copy, file), text.replace(pattern, line));
-}
-
-/** The images after environments have got these digests; none for those of zeros. */
-function imagesOf(digests) {
-  for (const [environment, digit] of Object.entries(digests)) {
-    const release = `deploy/apps/${service}/overlays/${environment}/release.yaml`;
-    write(release, /^ {2}digest: .*$/m, `  digest: ${digest(digit)}`);
+/** A repository in which each environment has a registry of its own. */
+function repositoryOf(t) {
+  const repository = makeRepository(t);
+  for (const environment of ['dev', 'staging', 'production']) {
+    const facts = join(repository.folder, `deploy/environments/${environment}/facts.yaml`);
+    const text = readFileSync(facts, 'utf8');
     const registry = `  registry: registry.example/${environment}`;
-    write(`deploy/environments/${environment}/facts.yaml`, /^ {2}registry: .*$/m, registry);
+    writeFileSync(facts, text.replace(/^ {2}registry: .*$/m, registry));
   }
-  const identity = ['-c', 'user.name=Test', '-c', 'user.email=test@example.com'];
-  const git = (...args) => execFileSync('git', [...identity, '-C', copy, ...args]);
-  git('add', '--all');
-  git('commit', '--quiet', '--allow-empty', '--message=Change');
-  const output = join(copy, 'output');
-  writeFileSync(output, '');
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    [join(copy, '.github/scripts/running-images.js')],
-    { env: { PATH: process.env.PATH, GITHUB_OUTPUT: output }, encoding: 'utf8' },
-  );
-  assert.equal(status, 0, stderr);
-  return JSON.parse(/^images=(.*)$/m.exec(readFileSync(output, 'utf8'))[1]);
+  return repository;
 }
 
-test('before the first release nothing runs', () => {
-  assert.deepEqual(imagesOf({ dev: '0', staging: '0', production: '0' }), []);
+test('before the first release nothing runs', (t) => {
+  const { status, outputs, stdout } = repositoryOf(t).run('running-images.js');
+  assert.equal(status, 0);
+  assert.deepEqual(outputs.images, []);
+  assert.match(stdout, /^first in production: not released$/m);
 });
 
-test('a digest that several environments run is scanned once, and says where it runs', () => {
-  const images = imagesOf({ dev: 'b', staging: 'a', production: 'a' });
+test('a digest that several environments run is scanned once, and says where it runs', (t) => {
+  const repository = repositoryOf(t);
+  repository.release({ first: 'b', second: 'c' }, 'Release', 'dev');
+  repository.release({ first: 'a' }, 'Release', 'staging');
+  repository.release({ first: 'a' }, 'Release', 'production');
+  const { images } = repository.run('running-images.js').outputs;
   assert.deepEqual(
-    images.map((image) => [image.name, image.environments]),
+    images.map(({ name, environments }) => [name, environments]),
     [
-      [name('b'), ['dev']],
-      [name('a'), ['production', 'staging']],
+      [`first-${'b'.repeat(12)}`, ['dev']],
+      [`first-${'a'.repeat(12)}`, ['production', 'staging']],
+      [`second-${'c'.repeat(12)}`, ['dev']],
     ],
   );
-  assert.equal(images[0].digest, digest('b'));
-  assert.equal(images[0].service, service);
-  assert.match(images[0].reference, /^registry\.example\/dev\/[\w-]+\/[\w-]+@sha256:b{64}$/);
+  const [{ service, digest, reference }] = images;
+  assert.deepEqual([service, digest], ['first', digestOf('b')]);
+  assert.match(reference, /^registry\.example\/dev\/[\w-]+\/first@sha256:b{64}$/);
+});
+
+test('what a revert has taken back does not run', (t) => {
+  const repository = repositoryOf(t);
+  repository.release({ first: 'a' }, 'Release', 'dev');
+  repository.git('revert', '--no-edit', 'HEAD');
+  assert.deepEqual(repository.run('running-images.js').outputs.images, []);
 });
