@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import http.client
 import os
 import re
@@ -61,7 +62,7 @@ def make(repository: Path, tools: Tools, *targets: str, check: bool = True) -> s
 def test_help_lists_every_target_for_people(default_repo: Path) -> None:
     shown = run("make", cwd=default_repo).stdout
     makefile = (default_repo / "Makefile").read_text(encoding="utf-8")
-    for target in ("setup", "test", "dev", "image", "check", "contracts", "audit"):
+    for target in ("setup", "test", "dev", "rehearse", "image", "check", "contracts", "audit"):
         assert re.search(rf"^  {target} +\S", shown, re.M), f"make help does not tell of {target}"
         assert f"\n{target}:" in makefile
 
@@ -91,6 +92,21 @@ def edit(path: str, old: str, new: str) -> Callable[[Path], object]:
         (repository / path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
     return change
+
+
+TODAY = datetime.datetime.now(datetime.UTC).date()
+YESTERDAY, TOMORROW = (str(TODAY + datetime.timedelta(days=days)) for days in (-1, 1))
+
+
+def waive(finding: str, until: str, owner: str = "'@acme/web'") -> Callable[[Path], object]:
+    """Return a change that adds a waiver, with the parts that are given."""
+    parts = {"id": finding, "owner": owner, "expired_at": until}
+    entry = "\n    ".join(f"{name}: {value}" for name, value in parts.items() if value)
+    return edit(
+        ".trivyignore.yaml",
+        "vulnerabilities: []",
+        f"vulnerabilities:\n  - statement: No code of ours calls it.\n    {entry}",
+    )
 
 
 BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
@@ -334,6 +350,146 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts",
         r"dashboard_url leads to pods; there are fleet-overview,service-overview",
     ),
+    "an action by its tag": (
+        edit(".github/workflows/ci.yml", "checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 #", "checkout@v7 #"),
+        "contracts",
+        r"ci\.yml:\d+: actions/checkout@v7: write @COMMIT",
+    ),
+    "an action that does not say its version": (
+        edit(".github/workflows/ci.yml", " # v7.0.1", ""),
+        "contracts",
+        r"ci\.yml:\d+: actions/checkout@\w+: write the version behind it",
+    ),
+    "a permission without a reason": (
+        edit(".github/workflows/ci.yml", "contents: read # to check out the code", "contents: read"),
+        "contracts",
+        r"ci\.yml:\d+: contents: read: write the reason behind it",
+    ),
+    "a permission that its job may not have": (
+        edit(".github/workflows/ci.yml", "contents: read # to check out the code", "contents: write # to push what it mends"),
+        "contracts",
+        r"contents: write: job check may have contents: read\. If it needs more, add it to GRANTS",
+    ),
+    "a job with what the token has by default": (
+        edit(".github/workflows/ci.yml", "permissions: {}\n", ""),
+        "contracts",
+        r"ci\.yml: write permissions: \{\} at the top",
+    ),
+    "an expression in a command": (
+        edit(".github/workflows/ci.yml", "run: make test", 'run: make test NAME="${{ github.head_ref }}"'),
+        "contracts",
+        r"ci\.yml:\d+: give it by env:",
+    ),
+    "two commands in a run": (
+        edit(".github/workflows/ci.yml", "run: make test", "run: make setup && make test"),
+        "contracts",
+        r"ci\.yml:\d+: write one command; more belongs into a script",
+    ),
+    "a scanner beside a secret": (
+        edit(".github/workflows/ci.yml", "      SERVICE: ${{ matrix.service }}\n", "      SERVICE: ${{ matrix.service }}\n      TOKEN: ${{ secrets.TOKEN }}\n"),
+        "contracts",
+        r"job image scans, and has a credential: secrets\.",
+    ),
+    "a scanner that may write": (
+        edit(".github/workflows/rescan.yml", "contents: read # to check out the script and the waivers", "issues: write # to open an issue at once"),
+        "contracts",
+        r"job scan scans, so it may write nothing",
+    ),
+    "a token that stays in the checkout": (
+        edit(".github/workflows/ci.yml", "          persist-credentials: false\n", "          persist-credentials: true\n"),
+        "contracts",
+        r"ci\.yml:\d+: write persist-credentials: false",
+    ),
+    "a workflow of strangers with our credentials": (
+        edit(".github/workflows/ci.yml", "  pull_request:\n", "  pull_request_target:\n"),
+        "contracts",
+        r"ci\.yml: pull_request_target gives the code of strangers our credentials",
+    ),
+    "a script that is not there": (
+        edit(".github/workflows/ci.yml", "scripts/scan.js", "scripts/scanner.js"),
+        "contracts",
+        r"ci\.yml:\d+: there is no \.github/scripts/scanner\.js",
+    ),
+    "a make target of a workflow that is not there": (
+        edit(".github/workflows/ci.yml", "run: make test", "run: make tests"),
+        "contracts",
+        r"ci\.yml:\d+: make tests: .*No rule to make target",
+    ),
+    "a path filter for no file": (
+        edit(".github/workflows/release.yml", "[deploy/apps/*/overlays/*/release.yaml]", "[deploy/apps/*/*/digest.yaml]"),
+        "contracts",
+        r"on\.push: no file is like deploy/apps/\*/\*/digest\.yaml",
+    ),
+    "a program of a workflow that is not pinned": (
+        edit(".github/workflows/ci.yml", "node aqua:aquasecurity/trivy", "node aqua:aquasecurity/tfsec"),
+        "contracts",
+        r"mise\.toml pins no aqua:aquasecurity/tfsec",
+    ),
+    "a job without a program that make asks for": (
+        edit(".github/workflows/ci.yml", " aqua:zizmorcore/zizmor", ""),
+        "contracts",
+        r"job check: `make check` needs zizmor: add aqua:zizmorcore/zizmor to install_args",
+    ),
+    "a cache where images are published": (
+        edit(".github/workflows/release.yml", "          cache: false\n", "          cache: true\n"),
+        "contracts",
+        r"release\.yml:\d+: write cache: false",
+    ),
+    "an identity without an environment": (
+        edit(".github/workflows/rescan.yml", "    environment: rescan\n", ""),
+        "contracts",
+        r"job pull asks for an identity: write environment:",
+    ),
+    "a signer that clusters do not trust": (
+        edit("deploy/platform-config/base/image-signatures.yaml", "workflows/release.yml@", "workflows/publish.yml@"),
+        "contracts",
+        r"image-signatures\.yaml must name the one workflow that runs \.github/scripts/publish\.js",
+    ),
+    "a signer in another repository": (
+        edit("deploy/platform-config/base/image-signatures.yaml", "https://github.com/acme/acme-shop/", "https://github.com/acme/shop/"),
+        "contracts",
+        r"facts\.yaml of \w+ names another repository",
+    ),
+    "a folder that nobody updates": (
+        edit(".github/dependabot.yml", "[/services/*, /checks]", "[/services/*]"),
+        "contracts",
+        r"npm leaves these out",
+    ),
+    "updates on the day of their release": (
+        edit(".github/dependabot.yml", "{default-days: 7}", "{default-days: 2}"),
+        "contracts",
+        r"npm: write cooldown: \{default-days: 7\}, or more",
+    ),
+    "a workflow that GitHub cannot read": (
+        edit(".github/workflows/ci.yml", "needs: services", "needs: service"),
+        "lint-workflows",
+        r"job \"image\" needs job \"service\" which does not exist",
+    ),
+    "an action that is known to be unsafe": (
+        edit(".github/workflows/ci.yml", "  cancel-in-progress: true\n", "  cancel-in-progress: true\n\nenv:\n  ACTIONS_ALLOW_UNSECURE_COMMANDS: true\n"),
+        "lint-workflows",
+        r"insecure-commands",
+    ),
+    "a script that closes what it should keep": (
+        edit(".github/scripts/rescan-issues.js", "if (images.some(({ report }) => !report)) return", "if (images.length > 9) return"),
+        "test-scripts",
+        r"✖ an image that could not be scanned proves nothing",
+    ),
+    "a waiver that has expired": (
+        waive("CVE-2026-1", YESTERDAY),
+        "contracts",
+        r"\.trivyignore\.yaml:\d+: CVE-2026-1: the waiver has expired",
+    ),
+    "a waiver without owner": (
+        waive("CVE-2026-1", TOMORROW, owner=""),
+        "contracts",
+        r"\.trivyignore\.yaml:\d+: owner is missing",
+    ),
+    "a waiver for everything": (
+        waive("", TOMORROW),
+        "contracts",
+        r"\.trivyignore\.yaml:\d+: id is missing",
+    ),
     "a shell-form entrypoint": (
         edit("services/orders/Dockerfile", 'ENTRYPOINT ["/nodejs', "ENTRYPOINT node #"),
         "lint-images",
@@ -404,6 +560,7 @@ def test_another_version_of_a_tool_is_a_warning(default_repo: Path, tmp_path: Pa
 def test_the_pinned_versions_pass_without_a_warning(default_repo: Path, tools: Tools) -> None:
     names = ["node", "hadolint", "shellcheck", "promtool", "amtool"]
     names += ["kustomize", "helm", "kubectl", "kubeconform"]
+    names += ["actionlint", "zizmor"]
     result = run("checks/require-tool.sh", *names, cwd=default_repo, path=tools.folder())
     assert result.stderr == ""
 
@@ -454,7 +611,8 @@ def test_pre_commit_runs_the_checks(changed: Path, tools: Tools) -> None:
 
 def test_dev_serves_and_restarts_on_change(changed: Path, tools: Tools) -> None:
     port = free_port()
-    settings = {"HTTP_PORT": str(port), "METRICS_PORT": "0", "HOST": "127.0.0.1"}
+    others = ("METRICS", "PROMETHEUS", "ALERTMANAGER", "GRAFANA", "MAILPIT", "SMTP")
+    settings = {"HTTP_PORT": str(port)} | {f"{name}_PORT": "0" for name in others}
     process = subprocess.Popen(
         ["make", "dev"],
         cwd=changed,

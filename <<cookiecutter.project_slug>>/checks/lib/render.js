@@ -34,7 +34,8 @@ const build = (folder) => run('kustomize', ['build', folder]);
 export const digestOf = (app, environment) =>
   parse(read(releaseFile(app, environment))).image.digest;
 
-function renderApp(app, environment) {
+/** What Argo CD applies of one service in an environment. */
+export function renderApp(app, environment) {
   const overlay = `deploy/apps/${app}/overlays/${environment}`;
   if (!existsSync(join(root, CHART))) return build(overlay);
   const files = [
