@@ -5,8 +5,10 @@ The charts come from their repositories; see tools/charts.py for a machine that 
 
 from __future__ import annotations
 
+import base64
 import copy
 import functools
+import gzip
 import itertools
 import re
 import shutil
@@ -33,7 +35,7 @@ from deploy.parts import (
     singles,
 )
 from deploy.test_network import ACTORS, Actor, documented
-from manifests import Object
+from manifests import Object, only
 from support import run, schema_environment, with_facts
 
 from tools import fetch, schemas
@@ -484,7 +486,8 @@ def by_the_operator(cluster: ControlPlane, part: Part) -> list[Pod]:
     assert container["image"].endswith(f":v{fetch.TOOLS['prometheus-operator'].version}")
     account = f"{part.namespace}:{operator.template['spec']['serviceAccountName']}"
     rest = [entry for entry in part.objects if entry["kind"] != "CustomResourceDefinition"]
-    said = applied(cluster, rest)
+    config = only(part.repository, "dev", "Secret", "alertmanager-config")
+    said = applied(cluster, [*rest, config])
     assert not said, said
     cluster.kubectl("delete", "statefulsets", "--all", "-n", part.namespace)
     name = "prometheus-operator"
@@ -502,6 +505,7 @@ def by_the_operator(cluster: ControlPlane, part: Part) -> list[Pod]:
             found = pods(cluster.get("statefulsets", "-n", part.namespace)["items"])
     finally:
         end(cluster.processes.pop(name))
+    alertmanager_is_told(cluster, config, next(pod for pod in found if "alertmanager" in pod.name))
     guessed = {pod.name: pod for pod in pods(part.objects) if pod.kind in OPERATED_PORTS}
     for pod in found:
         (guess,) = (other for name, other in guessed.items() if pod.name.endswith(f"-{name}"))
@@ -510,3 +514,26 @@ def by_the_operator(cluster: ControlPlane, part: Part) -> list[Pod]:
         for verb, resource in itertools.product(("requests", "limits"), ("cpu", "memory")):
             assert guess.needs(f"{verb}.{resource}") == pod.needs(f"{verb}.{resource}")
     return found
+
+
+def alertmanager_is_told(cluster: ControlPlane, config: Object, pod: Pod) -> None:
+    """Check what the operator has made of our configuration, which it reads and writes anew."""
+    (made,) = (
+        entry["data"]
+        for entry in cluster.get("secrets", "-n", pod.namespace)["items"]
+        if entry["metadata"]["name"] == f"{pod.name}-generated"
+    )
+    given = {key: base64.b64decode(value).decode() for key, value in config["data"].items()}
+    told = yaml.safe_load(gzip.decompress(base64.b64decode(made.pop("alertmanager.yaml.gz"))))
+    shipped = given.pop("alertmanager.yaml")
+    assert told == yaml.safe_load(shipped)
+    # The templates lie beside it.
+    assert {key: base64.b64decode(value).decode() for key, value in made.items()} == given
+    containers = {entry["name"]: entry for entry in pod.containers}
+    mounts = {mount["mountPath"] for mount in containers["alertmanager"]["volumeMounts"]}
+    for path in re.findall(r"(/etc/alertmanager/\S+)/[^/\s]+$", shipped, re.M):
+        assert path in mounts, f"nothing is mounted at {path}: {mounts}"
+    for name in ("init-config-reloader", "config-reloader"):
+        known = {entry["name"] for entry in containers[name]["env"]}
+        unknown = set(re.findall(r"\$\((\w+)\)", shipped)) - known
+        assert not unknown, f"{name} cannot fill in {unknown}"
