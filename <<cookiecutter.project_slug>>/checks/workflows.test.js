@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { environments, factsOf } from './lib/facts.js';
 import { read, root } from './lib/repository.js';
-import { entries, jobsOf, workflows } from './lib/workflows.js';
+import { entries, jobsOf, permissionsDocument, workflows } from './lib/workflows.js';
 
 /**
  * What a job may have beyond `contents: read`. Whatever a workflow asks for more needs a line here,
@@ -280,6 +280,11 @@ test('every permission that may be given is for a job that exists', () => {
   );
   const left = Object.keys(GRANTS).filter((job) => !jobs.includes(job));
   assert.deepEqual(left, [], 'remove these from GRANTS in checks/workflows.test.js');
+});
+
+test('docs/permissions.md tells what workflows may do', () => {
+  const remedy = 'run `node checks/lib/workflows.js`, which writes the table';
+  assert.equal(read('docs/permissions.md'), permissionsDocument(), remedy);
 });
 
 test('the workflow that signs is the one that the clusters trust', () => {

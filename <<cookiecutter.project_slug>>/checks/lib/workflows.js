@@ -1,6 +1,7 @@
-// The workflows of .github/workflows/, with the lines on which things stand.
-import { globSync } from 'node:fs';
-import { basename } from 'node:path';
+// The workflows of .github/workflows/, with the lines on which things stand. Run as a program, it writes
+// the table of docs/permissions.md.
+import { globSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
 import { read, root } from './repository.js';
 
@@ -50,3 +51,38 @@ export const jobsOf = (workflow) =>
     keyNode,
     place: `${workflow.at(keyNode)}: job ${key}`,
   }));
+
+const DOCUMENT = 'docs/permissions.md';
+const HEAD = [
+  '| workflow | job | environment | may, and why | reads |',
+  '| --- | --- | --- | --- | --- |',
+].join('\n');
+
+/** One line for each job that may do more than read the code. */
+function rowsOf(workflow) {
+  return jobsOf(workflow).flatMap(({ id, data, node }) => {
+    const grants = entries(node.get('permissions'))
+      .filter(({ key, value }) => `${key}: ${value}` !== 'contents: read')
+      .map(({ key, keyNode, value }) => `\`${key}: ${value}\` ${workflow.comment(keyNode)}`);
+    const text = JSON.stringify(data);
+    const names = [...text.matchAll(/\b(?:vars|secrets)\.\w+/g)].map(([name]) => `\`${name}\``);
+    if (grants.length === 0 && !data.environment) return [];
+    const link = `[${workflow.name.split('.')[0]}](../${workflow.path})`;
+    const cells = [
+      link,
+      id,
+      data.environment ?? '',
+      grants.join('<br>'),
+      [...new Set(names)].join('<br>'),
+    ];
+    return `| ${cells.join(' | ')} |`.replaceAll('|  |', '| |').replaceAll('|  |', '| |');
+  });
+}
+
+/** The document of permissions as it should be. */
+export function permissionsDocument() {
+  const [intro] = read(DOCUMENT).split(HEAD);
+  return `${intro}${[HEAD, ...workflows.flatMap(rowsOf)].join('\n')}\n`;
+}
+
+if (import.meta.main) writeFileSync(join(root, DOCUMENT), permissionsDocument());
