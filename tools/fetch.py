@@ -64,8 +64,8 @@ class GoModule:
     `stamp` sets the variable that holds the version that it reports; `neighbour` makes, of the
     pinned version, that of the modules which this one replaces by folders beside or below it: the
     module's own download lacks them; `supplied` holds the files, with their texts, that only the
-    project's own release builds make; `toolchain` is the Go that builds it and `experiment` what has
-    to be switched on in it; `minutes` is how long a first build takes on two cores.
+    project's own release builds make; `toolchain` is the Go that builds it and `experiment` what
+    has to be switched on in it; `minutes` is how long a first build takes on two cores.
     """
 
     module: str
