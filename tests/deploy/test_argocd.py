@@ -119,6 +119,7 @@ def test_waves_hold_until_the_one_before_is_healthy(delivery: Delivery) -> None:
     argocd = delivery.argocd
     delivery.wait_synced("platform-policies")
     delivery.wait_synced("platform-config")
+    delivery.wait_synced("platform-monitoring")
     charts = sorted(path.name for path in (delivery.repository / "deploy/platform").iterdir())
     assert {f"platform-{name}" for name in charts} <= argocd.applications().keys()
     # What external-secrets would do has not been done, so the services must wait.

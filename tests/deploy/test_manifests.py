@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import Deployable, Tools
 from manifests import DIGEST, ENVIRONMENTS, NO_DIGEST, by_key, objects, render
-from support import BIN, Answers, choices, name_of, run, schema_environment
+from support import BIN, Answers, choices, name_of, run, schema_environment, with_facts
 
 from tools import fetch
 
@@ -90,6 +90,21 @@ def test_a_released_service_has_no_note(deployable: Deployable, tmp_path: Path) 
     assert "orders" not in result.stderr and f"/acme-shop/orders@{DIGEST}" in result.stdout
 
 
+def test_links_of_alerts_lead_to_the_grafana_of_the_facts(
+    deployable: Deployable, tools: Tools, tmp_path: Path
+) -> None:
+    grafana = "https://grafana.example.com/ops"
+    repository = with_facts(deployable(), tmp_path, {"grafanaUrl": grafana})
+    links = re.findall(r"dashboard_url: (\S+)", render(repository, "production"))
+    assert links and all(link.startswith(f"{grafana}/d/") for link in links), links
+    # A set of rules without alerts is one too.
+    listed = repository / "monitoring/rules/kustomization.yaml"
+    left = re.sub(r"^  - alerts-.*\n", "", listed.read_text(encoding="utf-8"), flags=re.M)
+    listed.write_text(left, encoding="utf-8")
+    build = (tools.path("kustomize"), "build", "monitoring/overlays/dev")
+    assert "PrometheusRule" in run(*build, cwd=repository).stdout
+
+
 def released(repository: Path, tmp_path: Path, environment: str) -> Path:
     """Return a copy of a repository in which an environment has a released service."""
     copy = tmp_path / repository.name
@@ -142,6 +157,8 @@ BAD_VALUES = {
     "env: {log-level: debug}": "log-level",
     "env: {ENVIRONMENT: production}": "ENVIRONMENT",
     "fromLoadBalancer: yes please": "fromLoadBalancer",
+    "team: null": "team",
+    "team: Two Words": "team",
     "replicas: 3": "replicas",
     "global: {environment: Prod}": "environment",
     "global: {registry: 'https://ghcr.io'}": "registry",

@@ -325,10 +325,90 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "lint-deploy",
         r"minReadySecond",
     ),
+    "an alert that leads to another one's runbook": (
+        edit("monitoring/rules/alerts-pods.yaml", "runbooks/PodRestarting.md", "runbooks/PodCrashLooping.md"),
+        "contracts",
+        r"PodRestarting: runbook_url",
+    ),
+    "an alert that reads a raw metric": (
+        edit("monitoring/rules/alerts-saturation.yaml", "pod:nodejs_eventloop_lag_seconds:p99 >", "nodejs_eventloop_lag_p99_seconds >"),
+        "contracts",
+        r"EventLoopLagging reads nodejs_eventloop_lag_p99_seconds: record it",
+    ),
+    "an alert without tests": (
+        lambda repository: (repository / "monitoring/tests/alerts-saturation.yaml").unlink(),
+        "contracts",
+        r"EventLoopLagging fires in no test of monitoring/tests/",
+    ),
+    "an alert that reads what no rule records": (
+        edit("monitoring/rules/alerts-pods.yaml", "container_crash_loop:max5m", "container_crash_loop:max1m"),
+        "contracts",
+        r"PodCrashLooping reads pod:container_crash_loop:max1m; no rule records it",
+    ),
+    "a recorded series that nobody reads": (
+        edit("monitoring/rules/runtime.yaml", "      rules:\n", "      rules:\n        - {record: 'pod:nothing:rate5m', expr: vector(1)}\n"),
+        "contracts",
+        r"pod:nothing:rate5m is read by nobody",
+    ),
+    "rules that are evaluated who knows when": (
+        edit("monitoring/rules/slo.yaml", "      interval: 30s\n", ""),
+        "contracts",
+        r"group slo-objectives: interval",
+    ),
+    "another threshold than the tests of rules know": (
+        edit("monitoring/rules/alerts-availability.yaml", "14.4 *", "12 *"),
+        "lint-rules",
+        r"alertname: HighErrorRate",
+    ),
     "a receiver that does not exist": (
-        edit("monitoring/alertmanager/alertmanager.yaml", "receiver: on-call", "receiver: nobody"),
+        edit("monitoring/alertmanager/alertmanager.yaml", "receiver: heartbeat", "receiver: hartbeat"),
         "lint-alertmanager",
-        r"undefined receiver .*nobody",
+        r"undefined receiver .*hartbeat",
+    ),
+    "a receiver that nobody routes to": (
+        edit("monitoring/alertmanager/alertmanager.yaml", "receivers:\n", "receivers:\n  - name: pager\n"),
+        "lint-alertmanager",
+        r"receiver pager gets no alert",
+    ),
+    "a channel that Slack cannot have": (
+        edit("monitoring/alertmanager/alertmanager.yaml", '"#alerts"', '"Alerts"'),
+        "lint-alertmanager",
+        r"must be a Slack channel",
+    ),
+    "an alert that goes to others": (
+        edit("monitoring/alertmanager/alertmanager.yaml", 'team = "acme-shop"', 'team = "shop"'),
+        "lint-alertmanager",
+        r"a page about a service: goes to platform, and should go to team-acme-shop",
+    ),
+    "a secret that nobody fetches": (
+        edit("monitoring/alertmanager/alertmanager.yaml", "/heartbeat-url", "/pulse-url"),
+        "contracts",
+        r"has no secretKey pulse-url",
+    ),
+    "a message template that is not delivered": (
+        edit("monitoring/alertmanager/kustomization.yaml", "      - templates/common.tmpl\n", ""),
+        "contracts",
+        r"lists the configuration and every template",
+    ),
+    "a service without a team": (
+        edit("deploy/apps/orders/base/service.yaml", "    team: acme-shop\n", "    teem: acme-shop\n"),
+        "contracts",
+        r"the Service of orders has no label team",
+    ),
+    "a team that nobody listens for": (
+        edit("deploy/apps/orders/base/service.yaml", "team: acme-shop", "team: payments"),
+        "contracts",
+        r"orders is of the team payments, and .* has no route for it",
+    ),
+    "a team that Prometheus does not hear of": (
+        edit("deploy/apps/orders/base/servicemonitor.yaml", "targetLabels: [team]", "targetLabels: [tier]"),
+        "contracts",
+        r"targetLabels must hold team",
+    ),
+    "an address of Grafana that cannot be": (
+        edit("deploy/environments/dev/facts.yaml", "grafanaUrl: http://localhost:3000", "grafanaUrl: localhost:3000/"),
+        "contracts",
+        r"grafanaUrl = .*must be the address at which people reach Grafana",
     ),
     "a dashboard that Prometheus cannot parse": (
         edit("monitoring/dashboards/fleet-overview.json", "sort(bottomk(10, ", "sort(bottomk(10 "),
