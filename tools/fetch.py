@@ -220,6 +220,16 @@ TOOLS: dict[str, Tool] = {
         ),
         version_arguments=("-v",),
     ),
+    "scorecard": Tool(
+        "=5.3.0",
+        GoModule(
+            "github.com/ossf/scorecard/v5",
+            ".",
+            stamp="sigs.k8s.io/release-utils/version.gitVersion=v{}",
+            minutes=4,
+        ),
+        version_arguments=("version",),
+    ),
     "cyclonus": Tool(
         "=0.5.6",
         GoModule(
@@ -333,7 +343,7 @@ EVERYDAY = (
     "zizmor",
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
-BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "trivy", "cosign", "crane")
+BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "trivy", "cosign", "crane", "scorecard")
 
 
 def say(message: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Bake, Deployable, Tools
+from conftest import Bake, Deployable, Tools, commit
 from support import choices, name_of, run
 
 COMBINATIONS = [
@@ -193,3 +194,30 @@ def test_a_waiver_lifts_a_finding_until_its_day(scanned: Scanned) -> None:
     assert status == 0, output
     status, output = scanned(waive(str(today)))
     assert status != 0 and "DS-0002" in output, output
+
+
+@pytest.mark.big
+@pytest.mark.parametrize(
+    "answers",
+    [{}, {"container_registry": "ghcr", "license": "proprietary"}],
+    ids=["default", "ghcr-proprietary"],
+)
+def test_scorecard_gives_what_the_document_says(
+    bake: Bake, tools: Tools, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    """The other checks ask GitHub, or services that tests should not depend on."""
+    repository = tmp_path / "acme-shop"
+    shutil.copytree(bake(**answers), repository)
+    commit(repository)
+    document = (repository / "docs/findings.md").read_text(encoding="utf-8")
+    table = document.split("## OpenSSF Scorecard")[1]
+    promised = {
+        name: int(score) for name, score in re.findall(r"^\| ([\w-]+) \| (\d+) \|", table, re.M)
+    }
+    assert len(promised) >= 8
+    names = ",".join(promised)
+    result = run(
+        tools.path("scorecard"), "--local=.", "--format=json", f"--checks={names}", cwd=repository
+    )  # fmt: skip
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert {name: check["score"] for name, check in checks.items()} == promised, checks
