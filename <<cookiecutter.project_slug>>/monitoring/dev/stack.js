@@ -135,8 +135,10 @@ export class Stack {
         }),
       );
     }
-    for (const pod of this.pods) pod.start();
-    this.urls[service] = url(first.HTTP_PORT);
+    for (const pod of this.pods) {
+      this.urls[pod.name] = url(pod.ports.HTTP_PORT);
+      pod.start();
+    }
   }
 
   async #startMailpit({ MAILPIT_PORT, SMTP_PORT }) {
