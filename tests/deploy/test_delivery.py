@@ -45,7 +45,7 @@ def release(repository: Path, *arguments: str) -> str:
 def test_a_release_is_promoted_and_rolled_back(repository: Path) -> None:
     assert release(repository, "release", "ENV=dev", f"DIGEST={DIGEST}") == ""
     commit(repository)
-    (promote,) = shell_blocks(repository, "delivery.md", "Promote")
+    (promote,) = shell_blocks(repository, "delivery.md", "By hand")
     run("bash", "-e", "-c", promote, cwd=repository, path=fetch.commands())
     assert digest(repository, "staging") == DIGEST
     # The comment of the file is that of its environment still.

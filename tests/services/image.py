@@ -491,6 +491,26 @@ class Buildah(Engine):
             context,
         )
 
+    def layout(self, image: Image, target: Path, *others: str) -> None:
+        """Put an image into an OCI layout as BuildKit does, with more platforms than this machine's.
+
+        The others are copies with another architecture in their metadata: this machine has no base
+        for them, and the Dockerfile runs nothing there that could differ.
+        """
+        index = f"localhost/slipway-test:{uuid.uuid4().hex}"
+        self._buildah("manifest", "create", index)
+        self._buildah("manifest", "add", index, image.reference)
+        for architecture in others:
+            container = self._buildah("from", "--pull-never", image.reference)
+            self._buildah("config", f"--arch={architecture}", container)
+            copy = f"localhost/slipway-test:{uuid.uuid4().hex}"
+            options = ("--quiet", "--rm", "--format=docker", f"--timestamp={EPOCH}")
+            self._buildah("commit", *options, container, copy)
+            self._buildah("manifest", "add", f"--arch={architecture}", index, copy)
+        push = ("push", "--quiet", "--all", "--format=oci")
+        self._buildah("manifest", *push, index, f"oci:{target}")
+        self._buildah("rmi", "--force", index)
+
     def _save(self, reference: str, archive: Path) -> None:
         self._buildah(
             "push", "--quiet", "--disable-compression", reference, f"docker-archive:{archive}"

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { command } from '../../checks/lib/repository.js';
 import { output, summarize } from './lib/actions.js';
-import { git } from './lib/git.js';
 import { verify } from './lib/layout.js';
 import { crane, imageName } from './lib/registry.js';
 import { attest, sign } from './lib/signing.js';
@@ -32,7 +31,7 @@ function main() {
   const image = imageName(service, 'dev');
 
   // The tag names the commit for people, and with the digest in it never has to move.
-  const revision = git('rev-parse', '--short=12', 'HEAD');
+  const revision = platforms[0].labels['org.opencontainers.image.revision'];
   const tag = `${image}:${revision}-${digest.slice('sha256:'.length).slice(0, 12)}`;
   const before = exists(tag);
   if (!before) crane('push', layout, tag);

@@ -1,11 +1,12 @@
-// Stands in for gh in tests: GitHub itself cannot run here. It keeps labels and issues in the JSON file
-// that GH_STATE names, takes no option but those that the scripts use, and, as GitHub does, refuses a
-// label that does not exist.
+// Stands in for gh in tests: GitHub itself cannot run here. It keeps labels, issues and pull requests in
+// the JSON file that GH_STATE names, takes no option but those that the scripts use, and, as GitHub does,
+// refuses a label that does not exist.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 const file = process.env.GH_STATE;
 const state = JSON.parse(readFileSync(file, 'utf8'));
+state.pulls ??= [];
 const [noun, verb, ...rest] = process.argv.slice(2);
 const options = (...names) => Object.fromEntries(names.map((name) => [name, { type: 'string' }]));
 
@@ -36,6 +37,27 @@ const commands = {
       force: { type: 'boolean' },
     });
     state.labels = [...new Set([...state.labels, ...positionals])];
+  },
+  'pr list'() {
+    const { values } = read(options('head', 'base', 'state', 'json', 'jq'));
+    if (values.json !== 'url' || values.jq !== '.[].url') throw new Error('unknown fields');
+    const found = state.pulls.filter(
+      ({ state: is, head, base }) =>
+        is === values.state && head === values.head && base === values.base,
+    );
+    for (const { url } of found) console.log(url);
+  },
+  'pr create'() {
+    const { values } = read(options('head', 'base', 'title', 'body'));
+    const url = `https://github.com/acme/acme-shop/pull/${state.pulls.length + 1}`;
+    state.pulls.push({ ...values, state: 'open', url });
+    console.log(url);
+  },
+  'pr edit'() {
+    const { values, positionals } = read(options('title', 'body'));
+    const [pull] = state.pulls.filter(({ url }) => url === positionals[0]);
+    if (!pull) throw new Error(`no pull requests found for ${positionals[0]}`);
+    Object.assign(pull, values);
   },
   'issue list'() {
     const { values } = read(options('label', 'state', 'limit', 'json'));
