@@ -133,6 +133,9 @@ function complete(file, groups, rulesFile) {
   };
 }
 
+// To promtool, 0x10 is a zero and ten more of it.
+const withoutHexadecimal = (tags) => tags.filter(({ format }) => format !== 'HEX');
+
 function main() {
   const wanted = process.argv.slice(2);
   const groups = rulesForTests();
@@ -144,7 +147,7 @@ function main() {
   try {
     const names = files.map((file) => {
       const name = basename(file);
-      const tests = parse(read(file));
+      const tests = parse(read(file), { customTags: withoutHexadecimal });
       const ordered = inOrder(needed(tests, groups));
       writeFileSync(join(folder, `rules-of-${name}`), stringify({ groups: ordered }));
       writeFileSync(join(folder, name), stringify(complete(tests, ordered, `rules-of-${name}`)));
