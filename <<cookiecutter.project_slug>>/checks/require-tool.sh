@@ -30,7 +30,7 @@ pin_of() {
 
 version_of() {
   case "$1" in
-    cosign) cosign version ;;
+    cosign) cosign version --json ;;
     crane) crane version ;;
     helm) helm version --short ;;
     kubeconform) kubeconform -v ;;

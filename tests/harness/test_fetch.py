@@ -34,6 +34,12 @@ def test_pins_are_those_of_the_generated_mise_toml() -> None:
         assert tool.version.count(".") == 2, f"{name}: {tool.version} is not an exact version"
 
 
+def test_go_modules_are_built_by_a_pinned_go() -> None:
+    for name, tool in fetch.TOOLS.items():
+        if isinstance(tool.source, fetch.GoModule):
+            assert tool.source.toolchain in fetch.TOOLS, name
+
+
 def test_kubectl_api_server_and_schemas_are_of_one_kubernetes() -> None:
     versions = (
         fetch.TOOLS["kubectl"].version,
