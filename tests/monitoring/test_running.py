@@ -216,6 +216,10 @@ def dev(repository: Path, tools: Tools, tmp_path_factory: pytest.TempPathFactory
     finally:
         dev.process.send_signal(signal.SIGINT)
         dev.process.wait(30)
+    for name, url in dev.urls.items():
+        with pytest.raises(OSError):
+            get(url)
+            pytest.fail(f"{name} has not ended")
 
 
 def links(text: str) -> dict[str, str]:
