@@ -137,7 +137,7 @@ def test_names_stay_within_63_characters_for_the_longest_answers(bake: Bake) -> 
     for path in files_of(bake(**LONGEST)):
         if path.suffix == ".yaml":
             for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-                name = (document or {}).get("metadata", {}).get("name")
-                names += [(path.name, name)] if name else []
+                meta = document.get("metadata", {}) if isinstance(document, dict) else {}
+                names += [(path.name, meta["name"])] if "name" in meta else []
     assert names, "no Kubernetes object was found"
     assert [entry for entry in names if len(entry[1]) > 63] == []
