@@ -570,6 +570,21 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts",
         r"\.trivyignore\.yaml:\d+: id is missing",
     ),
+    "an environment that another branch may use": (
+        edit(".github/scripts/github-setup.js", "{ name: 'main', type: 'branch' }", "{ name: '*', type: 'branch' }"),
+        "test-scripts",
+        r"✖.*loses every branch but main",
+    ),
+    "rules of main that anybody may bypass": (
+        edit(".github/scripts/github-setup.js", "if (!byApp) return [];", "if (!byApp) return current?.bypass_actors ?? [{ actor_type: 'OrganizationAdmin' }];"),
+        "test-scripts",
+        r"✖.*only squashed pull requests with a review",
+    ),
+    "a threat whose control is gone": (
+        edit("docs/threat-model.md", "(../checks/waivers.test.js)", "(../checks/gone.test.js)"),
+        "contracts",
+        r"threat-model\.md links to \.\./checks/gone\.test\.js: no such file",
+    ),
     "a shell-form entrypoint": (
         edit("services/orders/Dockerfile", 'ENTRYPOINT ["/nodejs', "ENTRYPOINT node #"),
         "lint-images",
