@@ -404,7 +404,7 @@ function setVariable(at, name, value) {
   const wanted = value || undefined;
   if (wanted === undefined) {
     if (now === undefined)
-      run.todo.push(`variable ${name} is not set; docs/github.md tells what for`);
+      run.todo.push(`variable ${name} is not set; docs/delivery.md tells what for`);
     return;
   }
   ensure(
