@@ -11,6 +11,8 @@ KEPT_WHEN = {
     "deploy/components/release": "<< cookiecutter.__kustomize >>",
     "deploy/platform/argo-rollouts": "<< cookiecutter.__canary >>",
     "deploy/policies/network/argo-rollouts": "<< cookiecutter.__canary >>",
+    "deploy/policies/network/kube-system": "<< cookiecutter.__auto_mode >>",
+    "infra/modules/nodes": "<< cookiecutter.__managed_nodes >>",
     "monitoring/alertmanager/templates/slack.tmpl": "<< cookiecutter.__slack >>",
     "monitoring/alertmanager/templates/email.tmpl": "<< cookiecutter.__email >>",
 }

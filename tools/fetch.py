@@ -64,8 +64,9 @@ class GoModule:
     `stamp` sets the variable that holds the version that it reports; `neighbour` makes, of the
     pinned version, that of the modules which this one replaces by folders beside or below it: the
     module's own download lacks them; `supplied` holds the files, with their texts, that only the
-    project's own release builds make; `toolchain` is the Go that builds it and `experiment` what
-    has to be switched on in it; `minutes` is how long a first build takes on two cores.
+    project's own release builds make, or that a download lacks; `edits` are changes to its go.mod,
+    as `go mod edit` takes them; `toolchain` is the Go that builds it and `experiment` what has to
+    be switched on in it; `minutes` is how long a first build takes on two cores.
     """
 
     module: str
@@ -75,6 +76,7 @@ class GoModule:
     tags: str = ""
     neighbour: Callable[[str], str] | None = None
     supplied: Mapping[str, str] = field(default_factory=dict)
+    edits: tuple[str, ...] = ()
     toolchain: str = "go"
     experiment: str = ""
     minutes: float = 1
@@ -129,6 +131,30 @@ def prometheus(name: str) -> Tool:
         minutes=1.5,
     )
     return Tool("aqua:prometheus/prometheus", source)
+
+
+# Where Terraform can keep its state. Each is a module of its own, which Terraform's download lacks.
+BACKENDS = ("azure", "consul", "cos", "gcs", "kubernetes", "oss", "pg", "s3")
+
+
+def terraform_parts() -> dict[str, str]:
+    """Return what Terraform's download lacks: each backend, as one that forgets when it ends.
+
+    That is enough to judge a configuration, and never for real use.
+    """
+    internal = "github.com/hashicorp/terraform/internal"
+    modules = [f"backend/remote-state/{name}" for name in BACKENDS]
+    files = {
+        f"internal/{path}/go.mod": f"module {internal}/{path}\n\ngo 1.23\n"
+        for path in (*modules, "legacy")
+    }
+    for name, path in zip(BACKENDS, modules, strict=True):
+        files[f"internal/{path}/backend.go"] = (
+            f'package {name}\n\nimport (\n\t"{internal}/backend"\n'
+            f'\t"{internal}/backend/remote-state/inmem"\n)\n\n'
+            "// New returns a backend.\nfunc New() backend.Backend { return inmem.New() }\n"
+        )
+    return files
 
 
 # In place of the web pages of Alertmanager and Mailpit, which a module's download does not hold.
@@ -290,6 +316,19 @@ TOOLS: dict[str, Tool] = {
         GoModule("k8s.io/kube-state-metrics/v2", ".", minutes=2.5),
         version_arguments=("version",),
     ),
+    "terraform": Tool(
+        "aqua:hashicorp/terraform",
+        GoModule(
+            "github.com/hashicorp/terraform",
+            ".",
+            stamp="github.com/hashicorp/terraform/version.dev=no",
+            supplied=terraform_parts(),
+            # A setting that Go has no more.
+            edits=("-dropgodebug=tlskyber",),
+            minutes=4,
+        ),
+        version_arguments=("version",),
+    ),
     "trivy": Tool(
         "aqua:aquasecurity/trivy",
         GoModule(
@@ -340,7 +379,7 @@ TOOLS: dict[str, Tool] = {
 EVERYDAY = (
     *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "alertmanager"),
     *("mailpit", "actionlint", "kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
-    "zizmor",
+    *("zizmor", "terraform"),
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
 BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "trivy", "cosign", "crane", "scorecard")
@@ -497,6 +536,9 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
             flags += ["-mod=mod", f"-modfile={mod}"]
         if module.supplied:
             source = supplement(source, module.supplied, Path(scratch, "module"))
+        if module.edits:
+            go(["mod", "edit", *module.edits, str(source / "go.mod")], what)
+            flags.append("-mod=mod")
         flags += ["-ldflags", f"-s -w -X {module.stamp.format(tool.version)}"]
         target = str(home / "commands" / name)
         build = ["build", "-C", str(source), *flags, "-o", target, f"./{module.folder}"]

@@ -21,6 +21,7 @@ pin_of() {
     promtool | prometheus) echo '"aqua:prometheus/prometheus"' ;;
     actionlint) echo '"aqua:rhysd/actionlint"' ;;
     zizmor) echo '"aqua:zizmorcore/zizmor"' ;;
+    terraform) echo '"aqua:hashicorp/terraform"' ;;
     helm) echo '"aqua:helm/helm"' ;;
     kubeconform) echo '"aqua:yannh/kubeconform"' ;;
     kubectl) echo '"aqua:kubernetes/kubernetes/kubectl"' ;;
@@ -36,6 +37,7 @@ version_of() {
     kubeconform) kubeconform -v ;;
     kubectl) kubectl version --client ;;
     kustomize) kustomize version ;;
+    terraform) terraform version ;;
     mailpit) mailpit version --no-release-check ;;
     *) "$1" --version ;;
   esac
@@ -44,7 +46,6 @@ version_of() {
 for tool in "$@"; do
   if ! command -v "$tool" >/dev/null; then
     case "$tool" in
-      terraform) remedy='install Terraform: https://developer.hashicorp.com/terraform/install' ;;
       docker) remedy='install Docker Engine: https://docs.docker.com/engine/install/' ;;
       *) remedy="run 'mise install' (https://mise.jdx.dev), or put $tool on PATH yourself" ;;
     esac

@@ -72,6 +72,8 @@ ACTORS: dict[str, Actor] = {
     "External Secrets": pod(17, "external-secrets", "external-secrets", {"metrics": 8080, "live": 8082}),
     "Argo Rollouts": pod(18, "argo-rollouts", "argo-rollouts", {"metrics": 8090, "healthz": 8080}),
     "cluster DNS": Actor("10.0.33.1", {"53/UDP": 53, "53/TCP": 53, "9153": 9153}, "kube-system", {"k8s-app": "kube-dns"}),
+    # EKS Auto Mode has this one instead.
+    "the node's DNS": Actor("172.20.0.10", {"53/UDP": 53, "53/TCP": 53}),
     "a load balancer": Actor("10.0.240.7"),
     "a node": Actor("10.0.48.1", {"9100": 9100, "10250": 10250, "22": 22}),
     "the outside": Actor("203.0.113.7", {"22": 22, "80": 80, "443": 443, "587": 587, "5432": 5432}),
@@ -163,10 +165,11 @@ ANSWERS = [
     {},
     {"manifests": "helm", "rollout": "canary", "notifications": "slack-and-email"},
     {"container_registry": "ghcr", "notifications": "email"},
+    {"compute": "auto-mode"},
 ]
 
 
-@pytest.mark.parametrize("answers", ANSWERS, ids=["default", "canary-both", "ghcr-email"])
+@pytest.mark.parametrize("answers", ANSWERS, ids=["default", "canary-both", "ghcr-email", "auto-mode"])
 def test_the_policies_allow_what_the_table_says_and_nothing_else(
     deployable: Deployable, tools: Tools, tmp_path: Path, answers: dict[str, str]
 ) -> None:

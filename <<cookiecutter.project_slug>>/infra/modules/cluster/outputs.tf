@@ -1,0 +1,30 @@
+output "name" {
+  description = "Name of the cluster."
+  value       = aws_eks_cluster.this.name
+#% if cookiecutter.compute == 'managed-nodes'
+  # A node that boots without these never becomes ready.
+  depends_on = [aws_eks_addon.vpc_cni, aws_eks_addon.kube_proxy]
+#% endif
+}
+
+output "arn" {
+  description = "ARN of the cluster."
+  value       = aws_eks_cluster.this.arn
+}
+
+output "endpoint" {
+  description = "Address of the Kubernetes API."
+  value       = aws_eks_cluster.this.endpoint
+}
+
+output "security_group_id" {
+  description = "ID of the security group that control plane and nodes share; EKS makes it."
+  value       = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
+}
+#% if cookiecutter.compute == 'auto-mode'
+
+output "node_role_name" {
+  description = "Name of the nodes' role."
+  value       = aws_iam_role.nodes.name
+}
+#% endif

@@ -1,0 +1,57 @@
+output "environment_facts" {
+  description = "What deploy/environments/ENV/facts.yaml has of AWS; `make env-facts` writes it there."
+  value = {
+    environment      = var.environment
+    cluster          = module.cluster.name
+    region           = local.region
+#% if cookiecutter.container_registry == 'ecr'
+    registry         = "${coalesce(var.registry_account_id, local.account_id)}.dkr.ecr.${local.region}.amazonaws.com"
+#% else
+    registry         = "<< cookiecutter.__registry >>"
+#% endif
+    loadBalancerCidr = module.network.load_balancer_cidr
+  }
+}
+
+output "cluster" {
+  description = "Name, ARN and address of the cluster, and the version of Kubernetes with the day on which its support ends."
+  value = {
+    name               = module.cluster.name
+    arn                = module.cluster.arn
+    endpoint           = module.cluster.endpoint
+    security_group_id  = module.cluster.security_group_id
+    kubernetes_version = local.kubernetes_version
+    supported_until    = local.supported_versions[local.kubernetes_version]
+  }
+}
+
+output "network" {
+  description = "IDs of VPC and subnets, and the addresses with which the cluster is seen outside."
+  value = {
+    vpc_id             = module.network.vpc_id
+    private_subnet_ids = module.network.private_subnet_ids
+    public_subnet_ids  = module.network.public_subnet_ids
+    nat_addresses      = module.network.nat_addresses
+  }
+}
+
+output "node_role_name" {
+  description = "Name of the nodes' role."
+  value       = module.<% if cookiecutter.compute == 'managed-nodes' %>nodes<% else %>cluster<% endif %>.node_role_name
+}
+
+output "keys" {
+  description = "ARNs of the KMS keys."
+  value = {
+    secrets = module.secrets_key.arn
+    logs    = module.logs_key.arn
+#% if cookiecutter.compute == 'managed-nodes'
+    volumes = module.volumes_key.arn
+#% endif
+  }
+}
+
+output "services" {
+  description = "The services: the folders in services/."
+  value       = local.services
+}
