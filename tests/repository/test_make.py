@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake, Tools, link_dependencies
+from infra.terraform import environment as terraform_environment
 from support import BIN, free_port, run, schema_environment
 
 from tools import fetch
@@ -54,7 +55,7 @@ def make(repository: Path, tools: Tools, *targets: str, check: bool = True) -> s
         cwd=repository,
         path=tools.folder(),
         check=check,
-        environment={"NO_COLOR": "1", **schema_environment()},
+        environment={"NO_COLOR": "1", **schema_environment(), **terraform_environment()},
     )
     return "" if result.returncode == 0 else result.stdout + result.stderr
 
@@ -139,6 +140,41 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         edit("services/orders/package.json", '">=24"', '">=20"'),
         "contracts",
         r"engines\.node",
+    ),
+    "another Kubernetes than kubectl's": (
+        edit("infra/modules/environment/versions.tf", 'kubernetes_version = "1.36"', 'kubernetes_version = "1.35"'),
+        "contracts",
+        r"mise\.toml: kubectl; infra/modules/environment/versions\.tf",
+    ),
+    "another Terraform than mise.toml's": (
+        edit("infra/envs/dev/backend.tf", ">= 1.11.4", ">= 1.9.0"),
+        "contracts",
+        r"infra/envs/dev/backend\.tf: required_version; mise\.toml",
+    ),
+    "a Kubernetes without support": (
+        edit("infra/modules/environment/versions.tf", '"1.36" = "2027-08-02"', '"1.36" = "2026-08-02"'),
+        "contracts",
+        r"support for 1\.36 ended on 2026-08-02; upgrade",
+    ),
+    "two environments in one network": (
+        edit("infra/envs/staging/main.tf", '"10.1.0.0/16"', '"10.0.128.0/17"'),
+        "contracts",
+        r"infra/envs/dev has 10\.0\.0\.0/16 and infra/envs/staging 10\.0\.128\.0/17: write networks apart",
+    ),
+    "two environments with one state": (
+        edit("infra/envs/staging/backend.tf", '"staging/', '"dev/'),
+        "contracts",
+        r"each environment has a state of its own, staging/terraform\.tfstate",
+    ),
+    "an input that the module's README does not have": (
+        edit("infra/modules/network/variables.tf", 'variable "name" {', 'variable "title" {'),
+        "contracts",
+        r"run 'make infra-docs'",
+    ),
+    "Terraform that is not formatted": (
+        edit("infra/modules/key/main.tf", "  name          =", "  name ="),
+        "lint-infra",
+        r"infra/modules/key/main\.tf",
     ),
     "another latency threshold in the rules": (
         edit("monitoring/rules/slo.yaml", "vector(0.3)", "vector(0.35)"),
