@@ -12,6 +12,9 @@ import { send, Traffic } from './traffic.js';
 
 const MEBIBYTE = 2 ** 20;
 const MINUTE = 60_000;
+const LOOK_EVERY_MS = 200;
+// So many looks in a row without an alert, until it is over.
+const STEADY = 5;
 
 const objective = (name) =>
   Number(/^vector\((.+)\)$/.exec(rules().find(({ record }) => record === name).expr)[1]);
@@ -186,7 +189,7 @@ async function until(what, ms, start, probe) {
     const found = await probe();
     if (found) return { found, seconds: (Date.now() - start) / 1000 };
     if (Date.now() > end) throw new Error(`${what} within ${Math.round(ms / 1000)} s`);
-    await sleep(100);
+    await sleep(LOOK_EVERY_MS);
   }
 }
 
@@ -201,18 +204,19 @@ const channelsOf = (receiver) => {
 
 /** The messages of an alert so far: channel, title, text, and whether it says that it is over. */
 async function messagesOf(stack, alert) {
+  const about = ({ title }) => new RegExp(`\\b${alert}\\b`).test(title);
   const slack = stack.receiver.from('slack').flatMap(({ attachments }) => attachments);
   const heartbeats = stack.receiver.from('heartbeat').map(({ commonLabels, status }) => ({
     title: `${commonLabels.alertname} ${status}`,
     text: '',
   }));
-  const letters = (await stack.letters()).map(({ subject, text }) => ({ title: subject, text }));
+  const letters = await stack.letters(about);
   return [
     ...slack.map((message) => ({ channel: 'slack', ...message })),
     ...heartbeats.map((message) => ({ channel: 'heartbeat', ...message })),
     ...letters.map((message) => ({ channel: 'email', ...message })),
   ]
-    .filter(({ title }) => new RegExp(`\\b${alert}\\b`).test(title))
+    .filter(about)
     .map(({ channel, title, title_link, text }) => ({
       channel,
       title,
@@ -272,16 +276,18 @@ async function rehearse(alert, { service, environment, faster: speed }) {
     const { pods, workload } = stack;
     traffic = new Traffic(pods, rate);
     const settled = [
-      'service:http_requests:rate5m > 0',
+      `count(up{namespace="apps"} == 1) == ${pods.length}`,
       'service:team:info',
       `count(pod:service:info) == ${pods.length}`,
-      `count(up{namespace="apps"} == 1) == ${pods.length}`,
+      'service:http_requests:rate5m > 0',
       ...(usual ? ['service:http_requests:band_upper'] : []),
     ];
-    await until('Prometheus has not seen all of the service', MINUTE, Date.now(), async () => {
-      const results = await Promise.all(settled.map((expr) => stack.query(expr)));
-      return results.every(({ length }) => length > 0);
-    });
+    for (const expr of settled) {
+      await until(`Prometheus has no data of ${expr}`, MINUTE, Date.now(), async () => {
+        const { length } = await stack.query(expr);
+        return length > 0;
+      });
+    }
     if (!always && (await firing())) throw new Error('it fires without a reason');
 
     const start = Date.now();
@@ -292,6 +298,7 @@ async function rehearse(alert, { service, environment, faster: speed }) {
       return found.length > 0 && found;
     });
     const channels = grouped.found.flatMap(channelsOf);
+    if (channels.length === 0) throw new Error(`its receiver ${grouped.found} tells nobody`);
     const to = channels.join(' and ');
     const sent = await until(`its message did not come by ${to}`, allowed.message, start, () =>
       told(channels, false),
@@ -312,18 +319,18 @@ async function rehearse(alert, { service, environment, faster: speed }) {
     const over = Date.now();
     await end?.();
     traffic.pods = pods;
-    const calm = await until(
-      'it did not resolve',
-      allowed.resolved,
-      over,
-      async () => !(await firing()),
-    );
+    // A scrape that came too late looks like the end, too, but is pending at once.
+    let calm = 0;
+    const ended = await until('it did not resolve', allowed.resolved, over, async () => {
+      calm = (await state()).length === 0 ? calm + 1 : 0;
+      return calm === STEADY;
+    });
     const resolved = await until(`no message by ${to} that it is over`, allowed.message, over, () =>
       told(channels, true),
     );
     return {
       ...result,
-      resolved_seconds: calm.seconds,
+      resolved_seconds: ended.seconds,
       resolved_message_seconds: resolved.seconds,
       messages: resolved.found,
     };
@@ -385,6 +392,7 @@ async function main() {
   const options = { ...values, faster: Number(values.faster) };
   const results = [];
   const left = [...names];
+  let interrupted = false;
   const worker = async () => {
     while (left.length > 0) {
       try {
@@ -392,6 +400,7 @@ async function main() {
         results.push(result);
         console.log(line(result, options.faster));
       } catch (error) {
+        if (interrupted) return;
         console.error(error.message);
         process.exitCode = 1;
       }
@@ -399,6 +408,7 @@ async function main() {
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, async () => {
+      interrupted = true;
       left.length = 0;
       await Promise.all([...running].map((stack) => stack.end()));
       process.exit(1);

@@ -391,15 +391,16 @@ export class Stack {
     return data.alerts;
   }
 
-  /** The letters in the inbox: subject, text. */
-  async letters() {
+  /** The letters in the inbox that a test is true for: title, text. */
+  async letters(test = () => true) {
     if (!this.urls.Mailpit) return [];
     const api = `${this.urls.Mailpit}/api/v1`;
     const { messages } = await (await fetch(`${api}/messages?limit=500`)).json();
+    const found = messages.filter(({ Subject }) => test({ title: Subject }));
     return Promise.all(
-      messages.map(async ({ ID }) => {
-        const { Subject, Text } = await (await fetch(`${api}/message/${ID}`)).json();
-        return { subject: Subject, text: Text };
+      found.map(async ({ ID, Subject }) => {
+        const { Text } = await (await fetch(`${api}/message/${ID}`)).json();
+        return { title: Subject, text: Text };
       }),
     );
   }
