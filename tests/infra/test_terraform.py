@@ -472,6 +472,77 @@ def test_a_flow_log_that_is_removed_turns_tests_red(
     assert 'resource "aws_flow_log" "this" has not been declared' in " ".join(output.split())
 
 
+# Name of the control -> a change that takes it away, beside those of BREAKAGES.
+WITHOUT: dict[str, tuple[str, str, str]] = {
+    "public allow-list": (
+        f"{CLUSTER}/main.tf",
+        "var.endpoint_public_access ? var.public_access_cidrs : null",
+        '["0.0.0.0/0"]',
+    ),
+    "log group": (
+        f"{CLUSTER}/main.tf",
+        '"/aws/eks/${var.name}/cluster"',
+        '"/aws/eks/${var.name}/api"',
+    ),
+    "secrets key": (f"{CLUSTER}/main.tf", 'resources = ["secrets"]', "resources = []"),
+    "life cycle": (f"{CLUSTER}/main.tf", '"STANDARD"\n  }', '"EXTENDED"\n  }'),
+    "security group rules": (
+        f"{CLUSTER}/main.tf",
+        "cidr_ipv4         = each.value",
+        'cidr_ipv4         = "0.0.0.0/0"',
+    ),
+    "private nodes: no way in": (
+        f"{NODES}/main.tf",
+        "  scaling_config {",
+        '  remote_access {\n    ec2_ssh_key = "key"\n  }\n\n  scaling_config {',
+    ),
+    "node OS": (f"{NODES}/main.tf", "= each.value.ami_type", '= "AL2023_x86_64_STANDARD"'),
+    "node disks": (
+        f"{NODES}/main.tf",
+        "encrypted             = true",
+        "encrypted             = false",
+    ),
+    "add-ons are pinned": (f"{CLUSTER}/addons.tf", 'var.addon_versions["kube-proxy"]', '"latest"'),
+    "workload identity of add-ons": (
+        f"{NODES}/addons.tf",
+        "  pod_identity_association {",
+        '  service_account_role_arn = "arn:aws:iam::111122223333:role/x"\n\n  pod_identity_association {',
+    ),
+    "VPC endpoints": (f"{NETWORK}/endpoints.tf", '"Gateway"', '"Interface"'),
+    "keys name who uses them": (
+        "infra/modules/environment/main.tf",
+        '        "kms:CallerAccount" = local.account_id\n',
+        "",
+    ),
+}
+ALSO = {
+    "private API": "a public endpoint",
+    "all five logs": "a log type less",
+    "log groups are encrypted": "logs without a key",
+    "access entries": "access by config map",
+    "NetworkPolicy": "no network policies",
+    "IMDSv2, hop limit 1": "hop limit 2",
+    "minimal node role": "nodes that may push images",
+    "flow logs": "no flow log",
+    "closed default group": "an open default group",
+    "private nodes: subnets": "public addresses for nodes",
+    "keys rotate": "a key that is never rotated",
+}
+
+
+def test_each_control_can_be_missing(bake: Bake, terraform: Terraform, tmp_path: Path) -> None:
+    repository = copy_of(bake(), tmp_path)
+    changes = WITHOUT | {control: BREAKAGES[name][:3] for control, name in ALSO.items()}
+    assert changes.keys() == CONTROLS.keys()
+    for control, (path, old, new) in changes.items():
+        before = (repository / path).read_text(encoding="utf-8")
+        edit(repository, path, old, new)
+        plan = Plan(terraform.plan(repository / "infra/envs/dev"))
+        missing = [name for name, holds in CONTROLS.items() if not holds(plan)]
+        assert missing == [control], f"without {control}, missing are {missing}"
+        (repository / path).write_text(before, encoding="utf-8")
+
+
 # ---------------------------------------------------------------------------- what is refused
 
 # Module -> (the variables that are wrong, what the message says to write).
