@@ -1,0 +1,332 @@
+"""The rules hold for other answers, page in time, and their tests notice a change of any alert."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Bake, Deployable, Tools
+from support import TEMPLATE, name_of, run
+
+RULES = "monitoring/rules"
+TESTS = "monitoring/tests"
+
+
+def rule_tests(repository: Path, tools: Tools, *names: str) -> str:
+    """Run the generated tests of rules; return what they say, or an empty text when they pass."""
+    result = run(
+        "node",
+        "checks/lib/rule-tests.js",
+        *names,
+        cwd=repository,
+        path=tools.folder(),
+        check=False,
+    )
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+# ------------------------------------------------------------------------------- other answers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"slo_availability": "99.5", "slo_latency_ms": "999.5"},
+        {"slo_availability": "99.99", "slo_latency_ms": "250"},
+        {"slo_latency_ms": "1234.5", "rollout": "canary", "manifests": "helm"},
+    ],
+    ids=name_of,
+)
+def test_rules_and_their_tests_pass_with_other_answers(
+    deployable: Deployable, tools: Tools, answers: dict[str, str]
+) -> None:
+    run("make", "lint-rules", cwd=deployable(**answers), path=tools.folder())
+
+
+@pytest.mark.parametrize("milliseconds", ["0.001", "5", "300", "999.5", "1234.5", "9999.999"])
+def test_the_bucket_is_written_as_prometheus_stores_it(bake: Bake, milliseconds: str) -> None:
+    """Prometheus 3 stores le="1.0" where a client writes le="1"."""
+    folder = bake(slo_latency_ms=milliseconds, rollout="canary") / RULES
+    found = {
+        le
+        for file in folder.glob("*.yaml")
+        for le in re.findall(r'le="([^"]+)"', file.read_text(encoding="utf-8"))
+    }
+    assert found == {stored(float(milliseconds) / 1000)}
+
+
+def stored(boundary: float) -> str:
+    """Return a boundary as Prometheus writes it: shortest digits, a dot in whole numbers."""
+    text = repr(round(boundary, 6))
+    return text if "." in text or "e" in text else f"{text}.0"
+
+
+# -------------------------------------------------------------------------------- time to page
+
+HEALTHY = 6 * 3600
+STEP = 5  # of the simulation, in seconds
+PERIOD = 30  # between two scrapes, and between two evaluations
+RATE = 10  # requests per second
+
+
+def counter(
+    service: str, name: str, labels: str, per_second: tuple[float, float]
+) -> dict[str, str]:
+    """Return a counter whose growth changes; the service's name says when it does and is scraped."""
+    scrape, start = (int(part) for part in service.split("-")[1:])
+    end = HEALTHY + 1800
+    values = [
+        f"{per_second[0] * min(at, HEALTHY + start) + per_second[1] * max(0, at - HEALTHY - start):.6f}"
+        if at % PERIOD == scrape
+        else "_"
+        for at in range(0, end, STEP)
+    ]
+    return {
+        "series": f'{name}{{namespace="apps", service="{service}", team="shop"{labels}}}',
+        "values": " ".join(values),
+    }
+
+
+def outage(kind: str, share: float) -> list[dict[str, str]]:
+    """Return the series of services that begin to fail at each moment between two scrapes.
+
+    Scrapes come with an evaluation, or just after one and have to wait for the next.
+    """
+    found = []
+    for scrape in (0, STEP):
+        for start in range(0, PERIOD, STEP):
+            name = f"at-{scrape}-{start}"
+            bad, good = (0, RATE * share), (RATE, RATE * (1 - share))
+            if kind == "HighErrorRate":
+                requests = "http_requests_total"
+                found.append(counter(name, requests, ', status_code="200"', good))
+                found.append(counter(name, requests, ', status_code="500"', bad))
+            else:
+                duration = "http_request_duration_seconds"
+                found.append(counter(name, "http_requests_total", "", (RATE, RATE)))
+                found.append(counter(name, f"{duration}_count", "", (RATE, RATE)))
+                found.append(counter(name, f"{duration}_bucket", ', le="0.3"', good))
+    return found
+
+
+# The share of requests that is bad, and within how many seconds a page must fire: the window of an
+# hour has to fill to 1.44 % (of errors) or 14.4 % (of slow requests), 30 s may pass before the next
+# scrape, 30 s before the next evaluation, and `for` is 2 minutes.
+PAGES = {
+    ("HighErrorRate", 1.0): 120 + 120,
+    ("HighErrorRate", 0.05): 0.0144 / 0.05 * 3600 + 60 + 120,
+    ("HighLatency", 1.0): 0.144 * 3600 + 60 + 120,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("alert", "share"), PAGES)
+def test_a_page_fires_in_time_whenever_requests_begin_to_fail(
+    default_repo: Path,
+    tools: Tools,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    alert: str,
+    share: float,
+) -> None:
+    alerts = {"HighErrorRate": "alerts-availability", "HighLatency": "alerts-latency"}[alert]
+    groups = [
+        group
+        for name in ("slo", "requests", "burn-rates", alerts)
+        for group in rule_file(default_repo / RULES / f"{name}.yaml")["spec"]["groups"]
+        if group["name"] not in ("requests-in-detail", "error-budgets")
+    ]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": groups}), encoding="utf-8")
+    firing = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
+    test = {
+        "rule_files": ["rules.json"],
+        "evaluation_interval": f"{PERIOD}s",
+        "group_eval_order": [group["name"] for group in groups],
+        "tests": [
+            {
+                "interval": f"{STEP}s",
+                "input_series": outage(alert, share),
+                # promtool says what it got in place of nothing.
+                "promql_expr_test": [
+                    {
+                        "expr": f"min by (service) (min_over_time(timestamp({firing})[30m:30s]))",
+                        "eval_time": f"{HEALTHY + 1790}s",
+                        "exp_samples": [],
+                    }
+                ],
+            }
+        ],
+    }
+    (tmp_path / "test.json").write_text(json.dumps(test), encoding="utf-8")
+    said = run(tools.path("promtool"), "test", "rules", "test.json", cwd=tmp_path, check=False)
+    found = re.findall(r'service="at-\d+-(\d+)"} ([\d.E+-]+)', said.stdout + said.stderr)
+    delays = [float(time) - HEALTHY - int(start) for start, time in found]
+    assert len(delays) == 2 * PERIOD // STEP, said.stdout + said.stderr
+    with capsys.disabled():
+        print(
+            f"\n{alert}, {share:.0%} of requests: a page fires after {min(delays):.0f} to "
+            f"{max(delays):.0f} s (allowed {PAGES[alert, share]:.0f})"
+        )
+    assert min(delays) > 120, "sooner than `for`"
+    assert max(delays) <= PAGES[alert, share]
+
+
+# ----------------------------------------------------------------------------------- mutations
+
+
+def rule_file(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document
+
+
+def alerts_of_the_template() -> Iterator[Any]:
+    """Yield each alert with its file's name, and where it stands there."""
+    for file in sorted((TEMPLATE / RULES).glob("alerts-*.yaml")):
+        (group,) = rule_file(file)["spec"]["groups"]
+        for place, rule in enumerate(group["rules"]):
+            window = rule["labels"].get("window")
+            label = f"{rule['alert']}-{window}" if window else rule["alert"]
+            yield pytest.param(file.name, place, id=label)
+
+
+NUMBER = re.compile(r"(?<![\w.:\[-])\d+(?:\.\d+)?(?![\w.\]])(?! - scalar)")
+GUARD = re.compile(
+    r"scalar\(slo:(?:alerts:\w+|latency:threshold_seconds)\)|(?<=> )\(1 - scalar\(\S+\)\)"
+)
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def numbers(expr: str) -> Iterator[str]:
+    """Yield an expression with each of its numbers a little higher, and a little lower."""
+    for match in NUMBER.finditer(expr):
+        value = float(match[0])
+        others = (value * 1.2, value * 0.8) if value % 1 else (value + 1, value - 1)
+        for other in others:
+            yield f"{expr[: match.start()]}{other:g}{expr[match.end() :]}"
+
+
+def changes(rule: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield copies of an alert, each with one change that its tests have to notice."""
+    expr = rule["expr"]
+    # Its time.
+    amount = re.fullmatch(r"(\d+)([smh])", rule.get("for", "0s"))
+    assert amount, rule["for"]
+    seconds = int(amount[1]) * SECONDS[amount[2]]
+    for other in {seconds * 2 or 60, seconds // 2} - {seconds}:
+        yield {**rule, "for": f"{other}s"}
+    # Its conditions.
+    parts = re.split(r" (and|or|unless(?: on \([^)]*\))?) (?=\S+[:{(]|\()", expr)
+    for index in range(2, len(parts), 2):
+        yield {**rule, "expr": " ".join(parts[: index - 1] + parts[index + 1 :])}
+    if len(parts) > 1 and parts[1] in ("and", "or"):
+        yield {**rule, "expr": " ".join(parts[2:])}
+    # Its thresholds.
+    if rule["alert"] != "Watchdog":
+        for other_expr in numbers(expr):
+            yield {**rule, "expr": other_expr}
+    # Its guards: what may not be judged with too few requests, or when it is fast enough.
+    for match in GUARD.finditer(expr):
+        if f">= {match[0]}" in expr or f"> {match[0]}" in expr:
+            yield {**rule, "expr": f"{expr[: match.start()]}-1{expr[match.end() :]}"}
+    # What it says and to whom.
+    yield {**rule, "labels": {**rule["labels"], "severity": "other"}}
+    yield {**rule, "annotations": {**rule["annotations"], "description": "other"}}
+
+
+@pytest.fixture(scope="module")
+def copy(deployable: Deployable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy whose rules a test may change for a while."""
+    ready = deployable()
+    folder = tmp_path_factory.mktemp("mutations") / ready.name
+    ignored = shutil.ignore_patterns("node_modules")
+    shutil.copytree(ready, folder, symlinks=True, ignore=ignored)
+    (folder / "checks/node_modules").symlink_to(ready / "checks/node_modules")
+    return folder
+
+
+def survivors(
+    copy: Path, tools: Tools, file: str, place: tuple[int, int], mutants: list[Any], name: str
+) -> list[str]:
+    """Return the changes of one rule that no test of it notices."""
+    path = copy / RULES / file
+    text = path.read_text(encoding="utf-8")
+    own = own_tests(copy, name)
+    assert rule_tests(copy, tools, *own) == ""
+    found = []
+    try:
+        for mutant in mutants:
+            document = yaml.safe_load(text)
+            document["spec"]["groups"][place[0]]["rules"][place[1]] = mutant
+            path.write_text(yaml.safe_dump(document), encoding="utf-8")
+            said = rule_tests(copy, tools, *own)
+            if not said:
+                found.append(json.dumps(mutant))
+            elif name not in said:
+                found.append(f"red, but {name} is not named: {said[-2000:]}")
+    finally:
+        path.write_text(text, encoding="utf-8")
+    return found
+
+
+def own_tests(copy: Path, name: str) -> list[str]:
+    """Write the tests that name an alert or a series into files of their own; return their names."""
+    found = []
+    for file in sorted((copy / TESTS).glob("*.yaml")):
+        if file.name.startswith("only-"):
+            continue
+        document = rule_file(file)
+        whole_name = re.compile(rf"(?<![\w:]){name}(?![\w:])")
+        document["tests"] = [
+            test for test in document["tests"] if whole_name.search(json.dumps(test))
+        ]
+        if document["tests"]:
+            own = file.with_name(f"only-{name.replace(':', '-')}-{file.name}")
+            own.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+            found.append(own.name)
+    assert found, f"no test names {name}"
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "place"), list(alerts_of_the_template()))
+def test_no_change_of_an_alert_goes_unnoticed(
+    copy: Path, tools: Tools, file: str, place: int
+) -> None:
+    rule = rule_file(copy / RULES / file)["spec"]["groups"][0]["rules"][place]
+    found = survivors(copy, tools, file, (0, place), list(changes(rule)), rule["alert"])
+    assert found == [], "\n".join(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "record",
+    [
+        "service:http_requests:band_margin",
+        "service:http_request_duration_seconds:band_margin",
+        "service:http_errors:band_margin",
+        "service:http_errors:ratio_rate5m",
+        "service:http_slow:ratio_rate5m",
+        "service:availability:budget_remaining30d",
+        "service:latency:budget_remaining30d",
+    ],
+)
+def test_no_change_of_a_number_in_a_recorded_series_goes_unnoticed(
+    copy: Path, tools: Tools, record: str
+) -> None:
+    for file in sorted((copy / RULES).glob("*.yaml")):
+        document = rule_file(file)
+        for number, group in enumerate(document.get("spec", {}).get("groups", [])):
+            for place, rule in enumerate(group["rules"]):
+                if rule.get("record") != record:
+                    continue
+                mutants = [{**rule, "expr": expr} for expr in numbers(rule["expr"])]
+                found = survivors(copy, tools, file.name, (number, place), mutants, record)
+                assert mutants
+                assert found == [], "\n".join(found)
