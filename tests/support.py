@@ -59,13 +59,14 @@ def choices() -> dict[str, list[str]]:
 def every_combination() -> Iterator[dict[str, str]]:
     """Yield the combinations of all choices.
 
-    It is the full product of those that share files. The license stands alone, so its values take
-    turns.
+    It is the full product of those that share files. The license stands alone and `compute` shares a
+    few lines, so their values take turns: each meets every other answer.
     """
     names = choices()
-    licenses = itertools.cycle(names.pop("license"))
+    turns = {name: itertools.cycle(names.pop(name)) for name in ("license", "compute")}
     for values in itertools.product(*names.values()):
-        yield {**dict(zip(names, values, strict=True)), "license": next(licenses)}
+        answers = dict(zip(names, values, strict=True))
+        yield {**answers, **{name: next(turn) for name, turn in turns.items()}}
 
 
 def name_of(answers: Answers) -> str:
