@@ -211,6 +211,8 @@ def dev(repository: Path, tools: Tools, tmp_path_factory: pytest.TempPathFactory
     try:
         dev.wait()
         with Traffic([dev.urls["orders-0"], dev.urls["orders-1"]], 20) as dev.traffic:
+            # Of the service itself: the history has recorded series only.
+            until("traffic", lambda: dev.query("sum(rate(http_requests_total[10s])) > 15"))
             until("usual traffic", lambda: dev.query("service:http_requests:band_upper"))
             yield dev
     finally:
