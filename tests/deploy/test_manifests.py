@@ -23,7 +23,7 @@ COMBINATIONS = [
     for manifests, rollout, registry in itertools.product(
         *(choices()[name] for name in ("manifests", "rollout", "container_registry"))
     )
-]
+] + [{"compute": "auto-mode"}]
 EACH = pytest.mark.parametrize("answers", COMBINATIONS, ids=name_of)
 
 

@@ -169,7 +169,9 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize("answers", ANSWERS, ids=["default", "canary-both", "ghcr-email", "auto-mode"])
+@pytest.mark.parametrize(
+    "answers", ANSWERS, ids=["default", "canary-both", "ghcr-email", "auto-mode"]
+)
 def test_the_policies_allow_what_the_table_says_and_nothing_else(
     deployable: Deployable, tools: Tools, tmp_path: Path, answers: dict[str, str]
 ) -> None:
