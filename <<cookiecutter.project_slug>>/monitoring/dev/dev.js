@@ -27,8 +27,9 @@ async function portsOf(service) {
 
 function show(stack) {
   const { assumed, memoryLimit } = stack.workload;
+  const width = Math.max(...Object.keys(stack.urls).map(({ length }) => length));
   for (const [name, address] of Object.entries(stack.urls)) {
-    console.log(`${name.padEnd(14)}${address}`);
+    console.log(`${name.padEnd(width)}  ${address}`);
   }
   if (stack.missing.length > 0) {
     console.log(`Not here: ${stack.missing.join(', ')}. "mise install" gets them.`);

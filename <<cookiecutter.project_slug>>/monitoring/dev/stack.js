@@ -38,8 +38,10 @@ export function devCommand(service) {
   return { env, command: [process.execPath, ...args.split(' ')] };
 }
 
+const sends = (kind) => configuration().receivers.some((receiver) => receiver[kind]);
+
 /** Does anybody get messages by email? */
-export const sendsMail = () => configuration().receivers.some((receiver) => receiver.email_configs);
+export const sendsMail = () => sends('email_configs');
 
 export class Stack {
   /** One line for each program that is not here. */
@@ -86,7 +88,7 @@ export class Stack {
     }
     const ports = await freePorts(wanted);
     await this.receiver.start();
-    this.urls.Slack = this.receiver.url('slack');
+    if (sends('slack_configs')) this.urls.Slack = this.receiver.url('slack');
     await this.#startPods(ports);
     this.metrics = new Metrics(this);
     await this.metrics.start();

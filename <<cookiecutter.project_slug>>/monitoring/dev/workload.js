@@ -1,6 +1,6 @@
 // What the manifests say of a service, as far as its stand-in for a cluster needs it.
-
-import { basename } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { objectsOf, renderApp } from '../../checks/lib/render.js';
 import { root } from '../../checks/lib/repository.js';
 import { onPath } from './processes.js';
@@ -17,7 +17,7 @@ export function quantity(text) {
 
 // Without the program that renders manifests: what the shipped ones say.
 const FALLBACK = {
-  team: basename(root),
+  team: '<< cookiecutter.project_slug >>',
   container: 'service',
   memoryLimit: quantity('256Mi'),
   cpuRequest: quantity('100m'),
@@ -34,15 +34,9 @@ const FALLBACK = {
  * the manifests.
  */
 export function workloadOf(service, environment) {
-  const programs = ['kustomize', 'helm'].filter((program) => !onPath(program));
-  let text;
-  try {
-    text = renderApp(service, environment);
-  } catch (error) {
-    if (programs.length === 0) throw error;
-    return { ...FALLBACK, assumed: `${programs.join(' and ')} missing` };
-  }
-  const objects = objectsOf(text);
+  const renderer = existsSync(join(root, 'deploy/charts/service')) ? 'helm' : 'kustomize';
+  if (!onPath(renderer)) return { ...FALLBACK, assumed: `${renderer} is missing` };
+  const objects = objectsOf(renderApp(service, environment));
   const only = (...kinds) => objects.find(({ kind }) => kinds.includes(kind));
   const [container] = only('Deployment', 'Rollout').spec.template.spec.containers;
   const { resources } = container;
