@@ -382,7 +382,10 @@ EVERYDAY = (
     *("zizmor", "terraform"),
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
-BIG = ("etcd", "kube-apiserver", "kyverno", "argocd", "trivy", "cosign", "crane", "scorecard")
+BIG = (
+    *("etcd", "kube-apiserver", "kyverno", "argocd", "kube-state-metrics"),
+    *("trivy", "cosign", "crane", "scorecard"),
+)
 
 
 def say(message: str) -> None:
