@@ -1,4 +1,5 @@
-# Bucket and key of the account are in infra/state.tfbackend, which `make bootstrap-aws` writes.
+# The bucket for state and its key are given to `terraform init` by a file, infra/state.tfbackend: names of the
+# account, which are in no file of this repository.
 terraform {
   required_version = ">= 1.11.4, < 2.0.0"
 
