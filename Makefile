@@ -39,18 +39,23 @@ tools-all: tools ## Get those with builds of many minutes too
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof
-	$(PYTEST) -n 2 -m 'not big'
+	$(PYTEST) -n 2 -m 'not big and not long'
 
 .PHONY: test-fast
 test-fast: .venv ## What needs no generated service to be installed; a minute and a half
-	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big'
+	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big and not long'
 
 .PHONY: test-big
 test-big: tools-all ## What `make test` leaves out: it needs builds of many minutes
 	$(PYTEST) -n 2 --dist loadfile -m big
 
+.PHONY: test-long
+test-long: tools ## The release with its scanner, and every alert rehearsed; half an hour more
+	$(RUN) python -m tools.fetch --long
+	$(PYTEST) -n 2 --dist loadfile -m long
+
 .PHONY: test-all
-test-all: test test-big ## Everything
+test-all: test test-big test-long ## Everything
 
 .PHONY: format
 format: .venv ## Format the Python code and mend what ruff can

@@ -382,10 +382,9 @@ EVERYDAY = (
     *("zizmor", "terraform"),
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
-BIG = (
-    *("etcd", "kube-apiserver", "kyverno", "argocd", "kube-state-metrics"),
-    *("trivy", "cosign", "crane", "scorecard"),
-)
+BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
+# What only tests marked `long` need besides.
+LONG = ("kube-state-metrics", "trivy", "cosign", "crane", "scorecard")
 
 
 def say(message: str) -> None:
@@ -629,7 +628,7 @@ def main(arguments: list[str]) -> int:
     wanted = [
         name
         for argument in arguments or EVERYDAY
-        for name in (BIG if argument == "--big" else (argument,))
+        for name in {"--big": BIG, "--long": BIG + LONG}.get(argument, (argument,))
     ]
     unknown = [name for name in wanted if name not in TOOLS]
     if unknown:

@@ -443,7 +443,7 @@ def delivery(built: tuple[Checkout, str, Path]) -> Delivery:
     return result
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_docker_is_asked_for_both_platforms_and_nothing_beside_the_image(
     delivery: Delivery,
 ) -> None:
@@ -454,7 +454,7 @@ def test_docker_is_asked_for_both_platforms_and_nothing_beside_the_image(
     assert not re.search(r"--(load|push|cache)", call)
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("attempt", "message"), [("one byte", "is changed"), ("another image", "must be sha256:")]
 )
@@ -466,7 +466,7 @@ def test_what_was_not_scanned_is_refused_before_anything_is_pushed(
     assert delivery.before.split() == [], "something was pushed"
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_the_digest_is_the_same_from_the_build_to_git(delivery: Delivery) -> None:
     digest = delivery.digest
     assert layouts.digest_of(delivery.layout) == digest
@@ -482,13 +482,13 @@ def test_the_digest_is_the_same_from_the_build_to_git(delivery: Delivery) -> Non
     assert set(layouts.manifests(pulled)) == {"amd64", "arm64"}
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_one_tag_names_the_commit_and_never_moves(delivery: Delivery) -> None:
     tags = [tag for tag in delivery.content() if not tag.startswith("sha256-")]
     assert f"{delivery.source[:12]}-{delivery.digest[7:19]}" in tags
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_the_signature_is_that_of_the_image_and_of_nothing_else(delivery: Delivery) -> None:
     verify = ("verify", "--insecure-ignore-tlog", "--new-bundle-format=false")
     image = f"{delivery.image}@{delivery.digest}"
@@ -504,7 +504,7 @@ def test_the_signature_is_that_of_the_image_and_of_nothing_else(delivery: Delive
     assert delivery.cosign(*verify, f"--key={delivery.key}.pub", unsigned, check=False).returncode
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_the_sbom_of_each_platform_is_signed(delivery: Delivery, architecture: str) -> None:
     digest = layouts.manifests(delivery.layout)[architecture]["digest"]
@@ -522,7 +522,7 @@ def test_the_sbom_of_each_platform_is_signed(delivery: Delivery, architecture: s
     assert {"fastify", "pino"} <= names
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_a_second_run_changes_nothing(delivery: Delivery) -> None:
     registry_before, main_before = delivery.content(), delivery.checkout.main()
     said = delivery.publish(delivery.layout, delivery.digest).stdout
@@ -594,7 +594,7 @@ def promotion(delivery: Delivery) -> Promotion:
     return Promotion(delivery, first, second, digest, (before, merged, source))
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_a_promotion_copies_the_digest_and_nothing_else(promotion: Promotion) -> None:
     before, merged, _ = promotion.commits
     digest = promotion.delivery.digest
@@ -609,7 +609,7 @@ def test_a_promotion_copies_the_digest_and_nothing_else(promotion: Promotion) ->
     assert promotion.second["title"] == "Promote orders from dev to staging"
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_a_pull_request_tells_what_its_reviewer_needs(promotion: Promotion) -> None:
     first, second = promotion.first["body"], promotion.second["body"]
     assert "replaces: nothing, this is the first one" in first
@@ -624,7 +624,7 @@ def test_a_pull_request_tells_what_its_reviewer_needs(promotion: Promotion) -> N
     assert "Scan of today: orders: nothing stops it (linux/amd64, linux/arm64)." in second
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_an_image_that_is_not_signed_is_not_promoted(promotion: Promotion) -> None:
     delivery = promotion.delivery
     layout = layouts.variant(delivery.layout, delivery.home / "unsigned", {"app/x": "x"})
@@ -637,7 +637,7 @@ def test_an_image_that_is_not_signed_is_not_promoted(promotion: Promotion) -> No
     assert result.returncode == 1 and "has no valid signature" in result.stderr
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_an_image_that_says_another_commit_is_not_promoted(promotion: Promotion) -> None:
     delivery = promotion.delivery
     label = {"org.opencontainers.image.revision": "0" * 12}
@@ -697,7 +697,7 @@ def scan(built: tuple[Checkout, str, Path], tmp_path: Path) -> Callable[..., Sca
     return scan_image
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_a_known_bad_package_stops_the_image_on_every_platform(scan: Callable[..., Scan]) -> None:
     result = scan(BAD_PACKAGE)
     assert result.code == 1, result.output
@@ -719,7 +719,7 @@ def test_a_known_bad_package_stops_the_image_on_every_platform(scan: Callable[..
     ).items()
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.parametrize(("days", "code"), [(1, 0), (0, 1), (-1, 1)], ids=["tomorrow", "today", "yesterday"])  # fmt: skip
 def test_a_waiver_lifts_it_until_its_day_and_no_longer(
     scan: Callable[..., Scan], days: int, code: int
@@ -732,7 +732,7 @@ def test_a_waiver_lifts_it_until_its_day_and_no_longer(
     assert scan(BAD_PACKAGE, waivers).code == code
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_a_secret_stops_the_image(scan: Callable[..., Scan]) -> None:
     # Made here, so that this file holds none.
     token = "ghp_" + "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=36))  # noqa: S311
@@ -742,7 +742,7 @@ def test_a_secret_stops_the_image(scan: Callable[..., Scan]) -> None:
     assert token not in (result.folder / "summary.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_an_image_that_cannot_be_scanned_is_no_clean_one(
     scan: Callable[..., Scan], tmp_path: Path
 ) -> None:
@@ -750,7 +750,7 @@ def test_an_image_that_cannot_be_scanned_is_no_clean_one(
     assert result.code == 2, result.output
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_the_image_against_the_real_database(scan: Callable[..., Scan], tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     result = scan({}, TRIVY_CACHE_DIR=cache, TRIVY_SKIP_DB_UPDATE="false")

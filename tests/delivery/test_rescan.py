@@ -17,7 +17,7 @@ import pytest
 from conftest import Deployable, Tools, commit
 from support import free_port, run, with_facts
 
-pytestmark = pytest.mark.big
+pytestmark = pytest.mark.long
 
 OCI = "application/vnd.oci.image"
 

@@ -116,7 +116,7 @@ def replace(path: str, old: str, new: str) -> Callable[[Path], object]:
     return change
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.parametrize("rollout", choices()["rollout"])
 @pytest.mark.parametrize("manifests", choices()["manifests"])
 def test_trivy_finds_nothing_in_the_files(scanned: Scanned, manifests: str, rollout: str) -> None:
@@ -131,7 +131,7 @@ PRIVILEGED = replace(
 ROOT_USER = replace("services/orders/Dockerfile", "USER 65532:65532", "USER root")
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answers", "change", "finding"),
     [
@@ -186,7 +186,7 @@ def waive(until: str) -> Callable[[Path], object]:
     return change
 
 
-@pytest.mark.big
+@pytest.mark.long
 def test_a_waiver_lifts_a_finding_until_its_day(scanned: Scanned) -> None:
     today = datetime.datetime.now(datetime.UTC).date()
     assert scanned(ROOT_USER)[0] != 0
@@ -196,7 +196,7 @@ def test_a_waiver_lifts_a_finding_until_its_day(scanned: Scanned) -> None:
     assert status != 0 and "DS-0002" in output, output
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.parametrize(
     "answers",
     [{}, {"container_registry": "ghcr", "license": "proprietary"}],

@@ -420,7 +420,7 @@ def test_rehearsals_of_a_slow_and_of_a_killed_service(repository: Path, tools: T
     assert len(re.findall(r"slack, email:", said)) == 2, said
 
 
-@pytest.mark.big
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_every_alert_can_be_rehearsed(
     repository: Path, tools: Tools, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -16,7 +16,7 @@ from support import TEMPLATE, run
 
 from tools.cluster import ControlPlane, free_ports
 
-pytestmark = pytest.mark.big
+pytestmark = pytest.mark.long
 
 # One pod that waits after it ran out of memory, in the words of the stand-in and of Kubernetes.
 STAND_IN = """
