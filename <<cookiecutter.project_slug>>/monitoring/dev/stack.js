@@ -17,8 +17,9 @@ import { workloadOf } from './workload.js';
 
 const GRAFANA =
   'grafana/grafana:13.2.0@sha256:3fd54ae1214669f8355f065ec9f6445d5279a3d77095ab048ca045685272429b';
-// How long a sample is valid, in Prometheus: its own default.
+// Prometheus' own defaults: how long a sample is valid, and until it sends an alert again.
 const LOOKBACK_MS = 300_000;
+const RESEND_MS = 60_000;
 const START_MS = 30_000;
 
 const url = (port, path = '') => `http://${HOST}:${port}${path}`;
@@ -282,6 +283,8 @@ export class Stack {
       `--web.listen-address=${HOST}:${PROMETHEUS_PORT}`,
       `--web.external-url=${this.urls.Prometheus}`,
       `--query.lookback-delta=${this.#scaled(LOOKBACK_MS)}`,
+      // What Alertmanager missed while it started comes again soon.
+      `--rules.alert.resend-delay=${Math.max(Math.ceil(RESEND_MS / this.faster), 5000)}ms`,
       '--enable-feature=exemplar-storage',
     ]);
     await program.answers(url(PROMETHEUS_PORT, '/-/ready'));
