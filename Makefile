@@ -42,7 +42,7 @@ test: tools ## Rendering, static, contract and running proof
 	$(PYTEST) -n 2 -m 'not big and not long'
 
 .PHONY: test-fast
-test-fast: .venv ## What needs no generated service to be installed; a minute and a half
+test-fast: .venv ## What needs no generated service to be installed
 	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big and not long'
 
 .PHONY: test-big
