@@ -56,7 +56,8 @@ for tool in "$@"; do
   pin=$(pin_of "$tool")
   [[ -n $pin ]] || continue
   wanted=$(sed -n "s|^$pin = \"\([^\"]*\)\".*|\1|p" mise.toml)
-  found=$(version_of "$tool" 2>&1 | head -n 2)
+  # Not head: it hangs up on a program that says more, which then ends this one without a word.
+  found=$(version_of "$tool" 2>&1 | awk 'NR <= 2')
   if [[ ! " ${found//$'\n'/ } " =~ [^0-9.]${wanted//./\\.}[^0-9.] ]]; then
     echo "warning: mise.toml pins $tool $wanted; $(command -v "$tool") is: ${found%%$'\n'*}" >&2
   fi

@@ -779,3 +779,14 @@ def test_dev_serves_and_restarts_on_change(changed: Path, tools: Tools) -> None:
 def test_the_region_is_set_for_every_aws_command(bake: Bake) -> None:
     mise = (bake(aws_region="us-east-1") / "mise.toml").read_text(encoding="utf-8")
     assert tomllib.loads(mise)["env"]["AWS_REGION"] == "us-east-1"
+
+
+def test_a_talkative_program_does_not_end_the_check_of_tools(
+    default_repo: Path, tmp_path: Path
+) -> None:
+    """Its version is on the first line; more follows than a pipe holds."""
+    program = tmp_path / "hadolint"
+    program.write_text("#!/bin/sh\necho version 0.0.0\nseq 1 99999\n", encoding="utf-8")
+    program.chmod(0o755)
+    result = run("checks/require-tool.sh", "hadolint", cwd=default_repo, path=tmp_path)
+    assert "hadolint is: version 0.0.0" in result.stderr
