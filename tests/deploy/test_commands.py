@@ -34,7 +34,9 @@ def env_facts(repository: Path, outputs: dict[str, str]) -> subprocess.Completed
     terraform = shutil.which("terraform")
     require(terraform is not None, "terraform is missing", "Put Terraform 1.11 or newer on PATH.")
     folder = repository / "infra/envs/dev"
-    folder.mkdir(parents=True, exist_ok=True)
+    # The environment's own needs AWS.
+    shutil.rmtree(folder)
+    folder.mkdir()
     output = {"output": {"environment_facts": {"value": outputs}}}
     (folder / "main.tf.json").write_text(json.dumps(output), encoding="utf-8")
     for command in ("init", "apply -auto-approve"):
