@@ -3,11 +3,11 @@
 // Usage: deploy.js SOURCE IMAGES [--pull-request]
 // IMAGES is the output of build.js. With --pull-request nothing is pushed to main: for
 // a token that may not.
-import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { command, root } from '../../checks/lib/repository.js';
+import { command } from '../../checks/lib/repository.js';
 import { summarize } from './lib/actions.js';
 import { commit, digestAt, goToMain, isBefore, push, sourceOf } from './lib/git.js';
+import { make } from './lib/make.js';
 import { propose } from './lib/pull-request.js';
 
 // Others push to main at the same time: people, and promotions.
@@ -22,11 +22,6 @@ function reasonAgainst(service, digest, source) {
     return `dev runs a newer image, built from ${other}`;
   }
   return undefined;
-}
-
-function make(...args) {
-  const { status } = spawnSync('make', ['--silent', ...args], { cwd: root, stdio: 'inherit' });
-  if (status !== 0) throw new Error(`make ${args.join(' ')} failed`);
 }
 
 /** Writes the digests and commits them. Returns the message of the commit; undefined if there is none. */

@@ -3,12 +3,12 @@
 // Usage: promote.js FROM TO PLAN EVIDENCE SCANS
 // PLAN is the output of plan-promotion.js, EVIDENCE the folder of collect-evidence.js,
 // SCANS/scan-SERVICE what scan.js wrote.
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { command, root } from '../../checks/lib/repository.js';
+import { command } from '../../checks/lib/repository.js';
 import { summarize } from './lib/actions.js';
 import { commit, digestAt, git, goToMain, isBefore, sourceOf } from './lib/git.js';
+import { make } from './lib/make.js';
 import { propose } from './lib/pull-request.js';
 
 const MOST_COMMITS = 50;
@@ -45,9 +45,7 @@ function promote({ service, digest, before }, from, to) {
       `${service} has been released while the evidence was collected; run this again`,
     );
   }
-  const args = ['--silent', 'promote', `NAME=${service}`, `FROM=${from}`, `ENV=${to}`];
-  const { status } = spawnSync('make', args, { cwd: root, stdio: 'inherit' });
-  if (status !== 0) throw new Error(`make ${args.join(' ')} failed`);
+  make('promote', `NAME=${service}`, `FROM=${from}`, `ENV=${to}`);
 }
 
 function main() {
