@@ -40,6 +40,7 @@ IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
 COMMITTER = "release-app[bot]"
 RELEASE_FILE = "deploy/apps/orders/overlays/{}/release.yaml"
 NAME = "acme-shop/orders"
+WITH_TOKEN = {"GH_TOKEN": "of the App"}
 # The first is real. The others must not stop an image: nothing mends it, and it is not serious.
 KNOWN_BAD = Advisory("CVE-2021-23337", "lodash", "<4.17.21", "HIGH", "4.17.21")
 ADVISORIES = (
@@ -192,7 +193,7 @@ def checkout(make_checkout: Callable[..., Checkout]) -> Checkout:
 
 def test_a_release_changes_one_line_in_one_environment(checkout: Checkout) -> None:
     source = checkout.main()
-    checkout.script("deploy.js", source, images("a"), GH_TOKEN="secret")
+    checkout.script("deploy.js", source, images("a"), **WITH_TOKEN)
     zeros = "0" * 64
     assert checkout.changes(source, checkout.main()) == [
         f"+++ b/{RELEASE_FILE.format('dev')}",
@@ -569,7 +570,7 @@ def promote(delivery: Delivery, start: str, to: str) -> dict[str, str]:
         report = place / f"scans/scan-{service}"
         checkout.script("scan.js", place / "layouts" / service, report, "--report")
     evidence = (place / "evidence", place / "scans")
-    checkout.script("promote.js", start, to, plan, *evidence, GH_TOKEN="secret")
+    checkout.script("promote.js", start, to, plan, *evidence, **WITH_TOKEN)
     return checkout.pulls()[-1]
 
 
