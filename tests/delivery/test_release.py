@@ -193,7 +193,7 @@ def checkout(make_checkout: Callable[..., Checkout]) -> Checkout:
 
 def test_a_release_changes_one_line_in_one_environment(checkout: Checkout) -> None:
     source = checkout.main()
-    checkout.script("deploy.js", source, images("a"), **WITH_TOKEN)
+    checkout.script("deploy.js", source, images("a"), check=True, **WITH_TOKEN)
     zeros = "0" * 64
     assert checkout.changes(source, checkout.main()) == [
         f"+++ b/{RELEASE_FILE.format('dev')}",
@@ -570,7 +570,7 @@ def promote(delivery: Delivery, start: str, to: str) -> dict[str, str]:
         report = place / f"scans/scan-{service}"
         checkout.script("scan.js", place / "layouts" / service, report, "--report")
     evidence = (place / "evidence", place / "scans")
-    checkout.script("promote.js", start, to, plan, *evidence, **WITH_TOKEN)
+    checkout.script("promote.js", start, to, plan, *evidence, check=True, **WITH_TOKEN)
     return checkout.pulls()[-1]
 
 
