@@ -371,6 +371,44 @@ INHIBITIONS: dict[str, tuple[list[dict[str, str]], set[str]]] = {
         ],
         set(),
     ),
+    "of a pod that crashes the team is told, of others the platform": (
+        [
+            ticket("PodCrashLooping", **of("orders"), pod="orders-1"),
+            ticket("KubePodCrashLooping", namespace="apps", **KSM, pod="orders-1"),
+        ],
+        {"KubePodCrashLooping"},
+    ),
+    "a pod that crashes holds back no other pod": (
+        [
+            ticket("PodCrashLooping", **of("orders"), pod="orders-1"),
+            ticket("KubePodCrashLooping", namespace="apps", **KSM, pod="migration-1"),
+            ticket("KubePodCrashLooping", namespace="kyverno", **KSM, pod="orders-1"),
+        ],
+        set(),
+    ),
+    "of a pod that is not scraped the team is told": (
+        [
+            ticket("PodNotScraped", **of("orders"), pod="orders-1"),
+            ticket("TargetDown", namespace="apps", service="orders", job="orders"),
+        ],
+        {"TargetDown"},
+    ),
+    "of other targets the platform is told": (
+        [
+            ticket("PodNotScraped", **of("orders"), pod="orders-1"),
+            ticket("TargetDown", namespace="apps", service="payments", job="payments"),
+            ticket("KubeStateMetricsMissing", namespace="monitoring", service="kube-state-metrics"),
+            ticket("TargetDown", namespace="monitoring", service="grafana", job="grafana"),
+        ],
+        set(),
+    ),
+    "that kube-state-metrics is missing is told once": (
+        [
+            ticket("KubeStateMetricsMissing", namespace="monitoring", service="kube-state-metrics"),
+            ticket("TargetDown", namespace="monitoring", **KSM, job="kube-state-metrics"),
+        ],
+        {"TargetDown"},
+    ),
     "of two severities of one alert the worse is told": (
         [
             page("KubePersistentVolumeFillingUp", namespace="a", persistentvolumeclaim="x"),
@@ -403,6 +441,35 @@ def test_alertmanager_holds_back_what_follows_from_a_page(
 ) -> None:
     alerts, held_back = INHIBITIONS[what]
     assert alertmanager.held_back(*alerts) == held_back
+
+
+def test_an_alert_of_the_chart_comes_after_the_one_that_holds_it_back(default_repo: Path) -> None:
+    """Else it would be told before Alertmanager knows of the other one."""
+    waits = {
+        rule["alert"]: int(rule["for"].removesuffix("m"))
+        for file in (default_repo / "monitoring/rules").glob("alerts-*.yaml")
+        for rule in yaml.safe_load(file.read_text("utf-8"))["spec"]["groups"][0]["rules"]
+        if rule.get("for", "").endswith("m")
+    }
+    values = default_repo / "deploy/platform/kube-prometheus-stack/values.yaml"
+    chart = yaml.safe_load(values.read_text("utf-8"))["kube-prometheus-stack"]["customRules"]
+    pairs = {
+        (matchers["source"], matchers["target"])
+        for rule in config(default_repo)["inhibit_rules"]
+        if (matchers := {end: named(rule[f"{end}_matchers"]) for end in ("source", "target")})
+        and matchers["target"] in chart
+    }
+    assert {target for _, target in pairs} == set(chart)
+    for source, target in pairs:
+        # A minute until the recorded series and the alert are evaluated, and half a one to group.
+        later = int(chart[target]["for"].removesuffix("m")) - waits[source]
+        assert later >= 2, f"{target} must wait longer than {source}"
+
+
+def named(matchers: list[str]) -> str:
+    """Return the one alert that matchers name, or nothing."""
+    names = [match[1] for each in matchers if (match := re.fullmatch(r"alertname = (\w+)", each))]
+    return names[0] if names else ""
 
 
 # ------------------------------------------------------------------------------------ refusals
