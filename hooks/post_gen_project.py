@@ -13,6 +13,7 @@ KEPT_WHEN = {
     "deploy/policies/network/argo-rollouts": "<< cookiecutter.__canary >>",
     "deploy/policies/network/kube-system": "<< cookiecutter.__auto_mode >>",
     "infra/modules/nodes": "<< cookiecutter.__managed_nodes >>",
+    "infra/modules/registry": "<< cookiecutter.__ecr >>",
     "monitoring/alertmanager/templates/slack.tmpl": "<< cookiecutter.__slack >>",
     "monitoring/alertmanager/templates/email.tmpl": "<< cookiecutter.__email >>",
 }

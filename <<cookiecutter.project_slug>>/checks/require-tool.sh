@@ -46,6 +46,7 @@ version_of() {
 for tool in "$@"; do
   if ! command -v "$tool" >/dev/null; then
     case "$tool" in
+      aws) remedy='install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html' ;;
       docker) remedy='install Docker Engine: https://docs.docker.com/engine/install/' ;;
       *) remedy="run 'mise install' (https://mise.jdx.dev), or put $tool on PATH yourself" ;;
     esac

@@ -84,5 +84,5 @@ if [[ -n $left ]]; then
   exit 1
 fi
 
-terraform -chdir="infra/envs/$environment" init -input=false -backend-config=../../state.tfbackend
+terraform -chdir="infra/envs/$environment" init -input=false -backend-config=state.tfbackend
 terraform -chdir="infra/envs/$environment" destroy

@@ -12,8 +12,9 @@ resource "aws_cloudwatch_log_group" "control_plane" {
 }
 
 resource "aws_iam_role" "cluster" {
-  name        = "${var.name}-cluster"
-  description = "Control plane of ${var.name}"
+  name                 = "${var.name}-cluster"
+  description          = "Control plane of ${var.name}"
+  permissions_boundary = var.permissions_boundary_arn
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -54,4 +54,14 @@ output "keys" {
 output "services" {
   description = "The services: the folders in services/."
   value       = local.services
+
+  precondition {
+    condition     = length(setintersection(local.services, local.reserved_names)) == 0
+    error_message = "services/${join(", ", setintersection(local.services, local.reserved_names))}: a role of each environment is called so; give the service another name."
+  }
+}
+
+output "service_accounts" {
+  description = "Who has a role in AWS: NAMESPACE/SERVICE_ACCOUNT by the end of the role's name."
+  value       = module.identities.service_accounts
 }

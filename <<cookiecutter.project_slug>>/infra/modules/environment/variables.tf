@@ -101,6 +101,20 @@ variable "node_groups" {
 }
 #% endif
 
+variable "service_permissions" {
+  description = "What a service may do in AWS, by its name and by statement; none: nothing. The boundary of ../../bootstrap has to allow it too (service_actions)."
+  type = map(map(object({
+    actions   = list(string)
+    resources = list(string)
+  })))
+  default = {}
+
+  validation {
+    condition     = alltrue([for service in keys(var.service_permissions) : contains(local.services, service)])
+    error_message = "service_permissions: write names of folders in services/: ${join(", ", local.services)}."
+  }
+}
+
 variable "deletion_protection" {
   description = "Refuse to delete the cluster until this is false."
   type        = bool

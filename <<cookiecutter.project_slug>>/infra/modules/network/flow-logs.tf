@@ -8,8 +8,9 @@ resource "aws_cloudwatch_log_group" "flow_logs" {
 }
 
 resource "aws_iam_role" "flow_logs" {
-  name        = "${var.name}-flow-logs"
-  description = "Writes the flow logs of ${var.name}"
+  name                 = "${var.name}-flow-logs"
+  description          = "Writes the flow logs of ${var.name}"
+  permissions_boundary = var.permissions_boundary_arn
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

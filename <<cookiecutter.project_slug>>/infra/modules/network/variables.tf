@@ -69,6 +69,11 @@ variable "log_retention_days" {
   default     = 365
 }
 
+variable "permissions_boundary_arn" {
+  description = "Policy that caps what these roles may do, whatever their own policies say."
+  type        = string
+}
+
 variable "logs_key_arn" {
   description = "KMS key that encrypts the flow logs."
   type        = string

@@ -1,8 +1,9 @@
 # These run on nodes: before the first one they would wait until they time out.
 
 resource "aws_iam_role" "ebs_csi" {
-  name        = "${var.name}-ebs-csi"
-  description = "Makes the volumes of ${var.name}"
+  name                 = "${var.name}-ebs-csi"
+  description          = "Makes the volumes of ${var.name}"
+  permissions_boundary = var.permissions_boundary_arn
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -7,8 +7,9 @@ locals {
 # It can join the cluster and pull images, and nothing else: what a pod may do, it has from its own
 # service account.
 resource "aws_iam_role" "nodes" {
-  name        = "${var.name}-nodes"
-  description = "Nodes of ${var.name}"
+  name                 = "${var.name}-nodes"
+  description          = "Nodes of ${var.name}"
+  permissions_boundary = var.permissions_boundary_arn
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

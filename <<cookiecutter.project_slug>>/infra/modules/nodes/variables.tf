@@ -23,6 +23,11 @@ variable "volumes_key_arn" {
   type        = string
 }
 
+variable "permissions_boundary_arn" {
+  description = "Policy that caps what these roles may do, whatever their own policies say."
+  type        = string
+}
+
 variable "groups" {
   description = "Groups of nodes: instance types (several for spot), how they are paid, how many, and the disk for images and containers."
   type = map(object({

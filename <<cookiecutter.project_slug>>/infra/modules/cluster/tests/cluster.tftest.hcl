@@ -5,15 +5,16 @@ mock_provider "aws" {
 }
 
 variables {
-  name               = "shop-dev"
-  kubernetes_version = "1.36"
-  supported_versions = { "1.35" = "2027-03-27", "1.36" = "2027-08-02" }
-  vpc_id             = "vpc-11111111"
-  subnet_ids         = ["subnet-11111111", "subnet-22222222"]
-  service_cidr       = "172.20.0.0/16"
-  api_clients        = { vpc = "10.0.0.0/16" }
-  logs_key_arn       = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
-  secrets_key_arn    = "arn:aws:kms:eu-west-1:111122223333:key/66666666-7777-8888-9999-000000000000"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  name                     = "shop-dev"
+  kubernetes_version       = "1.36"
+  supported_versions       = { "1.35" = "2027-03-27", "1.36" = "2027-08-02" }
+  vpc_id                   = "vpc-11111111"
+  subnet_ids               = ["subnet-11111111", "subnet-22222222"]
+  service_cidr             = "172.20.0.0/16"
+  api_clients              = { vpc = "10.0.0.0/16" }
+  logs_key_arn             = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+  secrets_key_arn          = "arn:aws:kms:eu-west-1:111122223333:key/66666666-7777-8888-9999-000000000000"
 #% if cookiecutter.compute == 'managed-nodes'
   addon_versions = {
     eks-pod-identity-agent = "v1.3.10-eksbuild.3"

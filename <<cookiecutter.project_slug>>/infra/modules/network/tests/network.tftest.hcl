@@ -13,10 +13,11 @@ mock_provider "aws" {
 }
 
 variables {
-  name         = "shop-dev"
-  cidr         = "10.0.0.0/16"
-  zones        = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
-  logs_key_arn = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  name                     = "shop-dev"
+  cidr                     = "10.0.0.0/16"
+  zones                    = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
+  logs_key_arn             = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 }
 
 run "closed_by_default" {

@@ -5,11 +5,12 @@ mock_provider "aws" {
 }
 
 variables {
-  cluster_name       = "shop-dev"
-  name               = "shop-dev"
-  kubernetes_version = "1.36"
-  subnet_ids         = ["subnet-11111111", "subnet-22222222"]
-  volumes_key_arn    = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  cluster_name             = "shop-dev"
+  name                     = "shop-dev"
+  kubernetes_version       = "1.36"
+  subnet_ids               = ["subnet-11111111", "subnet-22222222"]
+  volumes_key_arn          = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
   groups = {
     general = { instance_types = ["t3.large"], min_size = 2, desired_size = 2, max_size = 4 }
   }
