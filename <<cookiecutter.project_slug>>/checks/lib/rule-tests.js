@@ -117,42 +117,52 @@ function inOrder(groups) {
   return order;
 }
 
-/** A file of tests as promtool reads it. */
-function complete(file, groups, rulesFile) {
+/** A file of tests as promtool reads it, and the rules that it needs, which are to be in `rulesFile`. */
+export function prepared(file, groups, rulesFile) {
+  const ordered = inOrder(needed(file, groups));
   const tests = file.tests.map((each) => ({
     ...each,
     input_series: each.input_series.map((input) => ({ ...input, series: scraped(input.series) })),
   }));
   return {
-    rule_files: [rulesFile],
-    evaluation_interval: '30s',
-    group_eval_order: groups.map(({ name }) => name),
-    fuzzy_compare: true,
-    ...file,
-    tests,
+    rules: { groups: ordered },
+    tests: {
+      rule_files: [rulesFile],
+      evaluation_interval: '30s',
+      group_eval_order: ordered.map(({ name }) => name),
+      fuzzy_compare: true,
+      ...file,
+      tests,
+    },
   };
 }
 
 // To promtool, 0x10 is a zero and ten more of it.
 const withoutHexadecimal = (tags) => tags.filter(({ format }) => format !== 'HEX');
 
+/** The files of monitoring/tests/, by their names. */
+export const testFiles = () =>
+  Object.fromEntries(
+    globSync('monitoring/tests/*.yaml', { cwd: root })
+      .sort()
+      .map((file) => [basename(file), parse(read(file), { customTags: withoutHexadecimal })]),
+  );
+
 function main() {
   const wanted = process.argv.slice(2);
   const groups = rulesForTests();
-  const files = globSync('monitoring/tests/*.yaml', { cwd: root })
-    .sort()
-    .filter((file) => !wanted.length || wanted.some((name) => basename(file).startsWith(name)));
+  const files = Object.entries(testFiles()).filter(
+    ([file]) => !wanted.length || wanted.some((name) => file.startsWith(name)),
+  );
   if (files.length === 0) throw new Error(`monitoring/tests/ holds no ${wanted[0] ?? ''}*.yaml`);
   const folder = mkdtempSync(join(tmpdir(), 'rules-'));
   try {
-    const names = files.map((file) => {
-      const name = basename(file);
-      const tests = parse(read(file), { customTags: withoutHexadecimal });
-      const ordered = inOrder(needed(tests, groups));
-      writeFileSync(join(folder, `rules-of-${name}`), stringify({ groups: ordered }));
-      writeFileSync(join(folder, name), stringify(complete(tests, ordered, `rules-of-${name}`)));
-      return name;
-    });
+    for (const [name, file] of files) {
+      const { rules, tests } = prepared(file, groups, `rules-of-${name}`);
+      writeFileSync(join(folder, `rules-of-${name}`), stringify(rules));
+      writeFileSync(join(folder, name), stringify(tests));
+    }
+    const names = files.map(([name]) => name);
     execFileSync('promtool', ['test', 'rules', ...names], { cwd: folder, stdio: 'inherit' });
   } catch (error) {
     // promtool has said what is wrong.
