@@ -20,6 +20,7 @@ bucket=$project-state-$account
 # Until the bucket is there, Terraform keeps state in a file. This makes it do so.
 override=$folder/local_override.tf
 state=$folder/$account.tfstate
+trap 'rm -f "$override"' EXIT
 
 key_arn() {
   aws s3api get-bucket-encryption --bucket "$bucket" --output text --query \
@@ -27,9 +28,9 @@ key_arn() {
 }
 
 if aws s3api head-object --bucket "$bucket" --key bootstrap/terraform.tfstate >/dev/null 2>&1; then
-  rm -f "$override" "$state" "$state.backup"
+  rm -f "$state" "$state.backup"
   terraform init -input=false -reconfigure -backend-config="bucket=$bucket" -backend-config="kms_key_id=$(key_arn)"
-  ENVS=${ENVS:-$(terraform output -json environments | tr -d '[]"' | tr ',' ' ')}
+  ENVS=${ENVS:-$(terraform output -json environments | node -p 'JSON.parse(fs.readFileSync(0)).join(" ")')}
 else
   if [[ ! -e $state ]] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
     echo "The bucket $bucket is there, and has no state of $folder: whoever ran this before has it in" >&2
@@ -41,9 +42,9 @@ else
 fi
 
 environments=${ENVS:-$(cd infra/envs && echo *)}
-list=$(printf ', "%s"' $environments)
+list=$(node -p 'JSON.stringify(process.argv[1].trim().split(/[ ,]+/))' "$environments")
 echo "Account $account, region $region, environments: $environments"
-terraform apply -input=false ${YES:+-auto-approve} -var "environments=[${list:2}]"
+terraform apply ${YES:+-auto-approve} -var "environments=$list"
 
 if [[ -e $override ]]; then
   rm "$override"

@@ -34,13 +34,17 @@ locals {
     for name in var.environments : "${local.project}-${name}-apply" => {
       description  = "Lets Terraform change ${local.project}-${name}"
       environments = ["apply-${name}"]
-      policies = {
-        read  = jsonencode({ Version = "2012-10-17", Statement = local.read[name] })
-        write = jsonencode({ Version = "2012-10-17", Statement = local.write[name] })
-        state = jsonencode({ Version = "2012-10-17", Statement = concat(local.read_state[name], local.write_state[name]) })
-      }
+      policies = merge(
+        {
+          read  = jsonencode({ Version = "2012-10-17", Statement = local.read[name] })
+          state = jsonencode({ Version = "2012-10-17", Statement = concat(local.read_state[name], local.write_state[name]) })
+        },
+        { for part, statements in local.write[name] : part => jsonencode({ Version = "2012-10-17", Statement = statements }) },
+      )
     }
   }
+
+  roles = merge(local.registry_roles, local.plan_roles, local.apply_roles)
 }
 
 module "github" {
@@ -52,7 +56,7 @@ module "github" {
   repository_id            = var.github_repository_id
   provider_arn             = var.has_github_provider ? local.github_provider_arn : null
   permissions_boundary_arn = local.ci_boundary_arn
-  roles                    = merge(local.registry_roles, local.plan_roles, local.apply_roles)
+  roles                    = local.roles
 
   depends_on = [aws_iam_policy.boundary, aws_iam_policy.ci_boundary]
 }

@@ -37,3 +37,14 @@ output "repositories" {
   value       = local.is_registry ? module.registry[0].repository_arns : {}
 }
 #% endif
+
+output "policies" {
+  description = "What the roles of jobs may do, and both boundaries: JSON by role and part of its policy. Hidden, as it is long."
+  sensitive   = true
+  value = merge(
+    { "boundary" = aws_iam_policy.boundary.policy, "ci-boundary" = aws_iam_policy.ci_boundary.policy },
+    flatten([
+      for role, settings in local.roles : { for part, policy in settings.policies : "${role} ${part}" => policy }
+    ])...
+  )
+}

@@ -52,10 +52,17 @@ resource "aws_iam_role" "this" {
   })
 }
 
-resource "aws_iam_role_policy" "this" {
+resource "aws_iam_policy" "this" {
   for_each = local.policies
 
-  name   = each.value.name
-  role   = aws_iam_role.this[each.value.role].name
-  policy = each.value.text
+  name        = "${each.value.role}-${each.value.name}"
+  description = "Part of what ${each.value.role} may do"
+  policy      = each.value.text
+}
+
+resource "aws_iam_role_policy_attachment" "this" {
+  for_each = local.policies
+
+  role       = aws_iam_role.this[each.value.role].name
+  policy_arn = aws_iam_policy.this[each.key].arn
 }

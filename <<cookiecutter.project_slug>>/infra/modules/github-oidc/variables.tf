@@ -78,4 +78,9 @@ variable "roles" {
     condition     = alltrue([for name in keys(var.roles) : length(name) <= 64])
     error_message = "roles: AWS takes names of at most 64 characters; write a shorter one for ${join(", ", [for name in keys(var.roles) : name if length(name) > 64])}."
   }
+
+  validation {
+    condition     = alltrue(flatten([for role in values(var.roles) : [for text in values(role.policies) : length(text) <= 6144]]))
+    error_message = "roles: AWS takes policies of at most 6144 characters; divide that of ${join(", ", distinct(flatten([for name, role in var.roles : [for text in values(role.policies) : name if length(text) > 6144]])))}."
+  }
 }
