@@ -23,7 +23,9 @@ function variablesOfBefore(folder) {
  */
 export function writeOutputs(outputs, folder = root) {
   const files = Object.entries(outputs.state_backends.value).map(([environment, backend]) => {
-    const lines = Object.entries(backend).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
+    const lines = Object.entries(backend).map(
+      ([name, value]) => `${name} = ${JSON.stringify(value)}`,
+    );
     return [`infra/envs/${environment}/state.tfbackend`, lines.join('\n')];
   });
   const before = variablesOfBefore(folder);
