@@ -22,6 +22,7 @@ pin_of() {
     actionlint) echo '"aqua:rhysd/actionlint"' ;;
     zizmor) echo '"aqua:zizmorcore/zizmor"' ;;
     terraform) echo '"aqua:hashicorp/terraform"' ;;
+    tflint) echo '"aqua:terraform-linters/tflint"' ;;
     helm) echo '"aqua:helm/helm"' ;;
     kubeconform) echo '"aqua:yannh/kubeconform"' ;;
     kubectl) echo '"aqua:kubernetes/kubernetes/kubectl"' ;;

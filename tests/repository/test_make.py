@@ -691,7 +691,7 @@ def test_another_version_of_a_tool_is_a_warning(default_repo: Path, tmp_path: Pa
 def test_the_pinned_versions_pass_without_a_warning(default_repo: Path, tools: Tools) -> None:
     names = ["node", "hadolint", "shellcheck", "promtool", "amtool"]
     names += ["kustomize", "helm", "kubectl", "kubeconform"]
-    names += ["actionlint", "zizmor"]
+    names += ["actionlint", "terraform", "tflint", "zizmor"]
     result = run("checks/require-tool.sh", *names, cwd=default_repo, path=tools.folder())
     assert result.stderr == ""
 

@@ -40,7 +40,8 @@ export function writeOutputs(outputs, folder = root) {
 }
 
 function main() {
-  for (const file of writeOutputs(JSON.parse(readFileSync(0, 'utf8')))) console.log(`wrote ${file}`);
+  const outputs = JSON.parse(readFileSync(0, 'utf8'));
+  for (const file of writeOutputs(outputs)) console.log(`wrote ${file}`);
 }
 
 if (import.meta.main) command(main);

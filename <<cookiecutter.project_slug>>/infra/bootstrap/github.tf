@@ -3,7 +3,7 @@
 
 locals {
 #% if cookiecutter.container_registry == 'ecr'
-  registry_roles = local.is_registry ? {
+  registry_roles = var.registry ? {
     "${local.project}-publish" = {
       description  = "Pushes images of ${local.project}"
       environments = ["release"]

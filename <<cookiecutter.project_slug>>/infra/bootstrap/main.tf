@@ -20,13 +20,9 @@ locals {
   partition  = data.aws_partition.this.partition
   region     = data.aws_region.this.region
 
-  # The folders are the list: nothing else names the services.
-  services = toset([for file in fileset("${path.module}/../../services", "*/package.json") : dirname(file)])
-
   # Written, not read from what is made: so a plan shows every policy in full.
   iam_arn             = "arn:${local.partition}:iam::${local.account_id}"
   ec2_arn             = "arn:${local.partition}:ec2:${local.region}:${local.account_id}"
-  ecr_arn             = "arn:${local.partition}:ecr:${local.region}:${local.account_id}"
   eks_arn             = "arn:${local.partition}:eks:${local.region}:${local.account_id}"
   kms_arn             = "arn:${local.partition}:kms:${local.region}:${local.account_id}"
   logs_arn            = "arn:${local.partition}:logs:${local.region}:${local.account_id}"
@@ -35,7 +31,5 @@ locals {
   boundary_arn        = "${local.iam_arn}:policy/${local.project}-boundary"
   ci_boundary_arn     = "${local.iam_arn}:policy/${local.project}-ci-boundary"
   github_provider_arn = "${local.iam_arn}:oidc-provider/token.actions.githubusercontent.com"
-  is_registry         = <% if cookiecutter.container_registry == 'ecr' %>var.registry<% else %>false<% endif %>
-
   backend             = { bucket = aws_s3_bucket.state.bucket, kms_key_id = module.state_key.arn }
 }

@@ -12,7 +12,7 @@ output "github_variables" {
   description = "Variables of the repository on GitHub and of its environments; bootstrap.sh writes them to infra/github-variables.json."
   value = {
 #% if cookiecutter.container_registry == 'ecr'
-    repository = local.is_registry ? {
+    repository = var.registry ? {
       AWS_PUBLISH_ROLE_ARN = module.github.role_arns["${local.project}-publish"]
       AWS_PULL_ROLE_ARN    = module.github.role_arns["${local.project}-pull"]
     } : {}
@@ -34,7 +34,7 @@ output "github_variables" {
 
 output "repositories" {
   description = "ARN of each repository for images, by name."
-  value       = local.is_registry ? module.registry[0].repository_arns : {}
+  value       = var.registry ? module.registry[0].repository_arns : {}
 }
 #% endif
 

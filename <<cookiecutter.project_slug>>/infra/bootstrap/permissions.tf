@@ -3,7 +3,7 @@
 
 locals {
 #% if cookiecutter.container_registry == 'ecr'
-  repository_arns = [for service in sort(local.services) : "${local.ecr_arn}:repository/${local.project}/${service}"]
+  repository_arns = [for service in sort(local.services) : "arn:${local.partition}:ecr:${local.region}:${local.account_id}:repository/${local.project}/${service}"]
 
   login = {
     Sid      = "Login"

@@ -1,4 +1,5 @@
 # The values of dev, and nothing else. What they mean: ../../modules/environment/README.md.
+# tflint-ignore: terraform_required_providers # ../../modules/environment/versions.tf has its version
 provider "aws" {
   region = "<< cookiecutter.aws_region >>"
 

@@ -13,6 +13,7 @@ variable "kubernetes_version" {
   type        = string
 }
 
+# tflint-ignore: terraform_unused_declarations # its own rule uses it
 variable "supported_versions" {
   description = "The versions that AWS supports at the normal price, with the day on which that ends."
   type        = map(string)

@@ -23,6 +23,7 @@ variable "cidr" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations # its own rule uses it
 variable "other_networks" {
   description = "Networks that are, or will be, connected to this one, or are in use in it: Kubernetes Services, VPN, peers."
   type        = map(string)
