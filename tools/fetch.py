@@ -316,6 +316,11 @@ TOOLS: dict[str, Tool] = {
         GoModule("k8s.io/kube-state-metrics/v2", ".", minutes=2.5),
         version_arguments=("version",),
     ),
+    # Its source states its version; there is nothing to stamp.
+    "tflint": Tool(
+        "aqua:terraform-linters/tflint",
+        GoModule("github.com/terraform-linters/tflint", "."),
+    ),
     "terraform": Tool(
         "aqua:hashicorp/terraform",
         GoModule(
@@ -379,7 +384,7 @@ TOOLS: dict[str, Tool] = {
 EVERYDAY = (
     *("node", "hadolint", "shellcheck", "promtool", "prometheus", "amtool", "alertmanager"),
     *("mailpit", "actionlint", "kustomize", "helm", "kubectl", "kubeconform", "cyclonus"),
-    *("zizmor", "terraform"),
+    *("zizmor", "terraform", "tflint"),
 )
 # prometheus-operator is not among them: its test needs a chart that may be out of reach.
 BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
