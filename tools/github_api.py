@@ -1,4 +1,4 @@
-"""What GitHub says of its own REST API, for the requests of `make github-setup`.
+"""What GitHub says of its own REST API, for the requests of workflows and of `make github-setup`.
 
 GitHub cannot be asked in tests, so each request that the script sends is compared with the
 description that GitHub publishes. `tests/delivery/github-api.json` holds the part of it that is
@@ -35,6 +35,8 @@ PATHS = (
     f"{REPOSITORY}/actions/variables",
     f"{REPOSITORY}/actions/variables/{{name}}",
     f"{REPOSITORY}/automated-security-fixes",
+    f"{REPOSITORY}/issues/comments/{{comment_id}}",
+    f"{REPOSITORY}/issues/{{issue_number}}/comments",
     f"{REPOSITORY}/private-vulnerability-reporting",
     f"{REPOSITORY}/rulesets",
     f"{REPOSITORY}/rulesets/{{ruleset_id}}",
@@ -43,7 +45,11 @@ PATHS = (
     f"{ENVIRONMENT}/deployment-branch-policies",
     f"{ENVIRONMENT}/deployment-branch-policies/{{branch_policy_id}}",
     f"{ENVIRONMENT}/secrets",
+    f"{ENVIRONMENT}/variables",
+    f"{ENVIRONMENT}/variables/{{name}}",
     "/apps/{app_slug}",
+    "/orgs/{org}/teams/{team_slug}",
+    "/users/{username}",
 )
 METHODS = ("get", "put", "post", "patch", "delete")
 # What a request is compared by; the texts for people are left out.

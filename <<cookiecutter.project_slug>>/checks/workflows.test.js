@@ -8,7 +8,13 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { environments, factsOf } from './lib/facts.js';
 import { read, root } from './lib/repository.js';
-import { entries, jobsOf, permissionsDocument, workflows } from './lib/workflows.js';
+import {
+  entries,
+  environmentsOf,
+  jobsOf,
+  permissionsDocument,
+  workflows,
+} from './lib/workflows.js';
 
 /**
  * What a job may have beyond `contents: read`. Whatever a workflow asks for more needs a line here,
@@ -16,6 +22,9 @@ import { entries, jobsOf, permissionsDocument, workflows } from './lib/workflows
  */
 const GRANTS = {
   'codeql.yml analyze': ['actions: read', 'security-events: write'],
+  'infra.yml apply': ['id-token: write'],
+  'infra.yml comment': ['pull-requests: write'],
+  'infra.yml plan': ['id-token: write'],
   'promote.yml collect': ['id-token: write', 'packages: read'],
   'promote.yml propose-without-app': ['contents: write', 'pull-requests: write'],
   'release.yml report': ['actions: read', 'security-events: write'],
@@ -256,6 +265,34 @@ for (const workflow of workflows) {
   });
 }
 
+test('what runs on a pull request gets no environment but that of a plan', () => {
+  for (const { data, ...workflow } of workflows) {
+    if (!('pull_request' in data.on)) continue;
+    for (const job of jobsOf({ data, ...workflow })) {
+      if (/github\.ref == 'refs\/heads\/main'/.test(job.data.if ?? '')) continue;
+      for (const name of environmentsOf(job)) {
+        assert.match(
+          name,
+          /^plan-/,
+          `${job.place}: the code is not reviewed yet: write if: github.ref == 'refs/heads/main'`,
+        );
+      }
+    }
+  }
+});
+
+test('nothing is applied that nobody has approved', () => {
+  const applying = workflows
+    .flatMap(jobsOf)
+    .filter(({ data }) => JSON.stringify(data).includes('apply-infra.js'));
+  assert.equal(applying.length, 1, 'one job runs .github/scripts/apply-infra.js');
+  const [{ data, place, ...job }] = applying;
+  for (const name of environmentsOf({ data, ...job })) {
+    assert.match(name, /^apply-/, `${place}: write an environment that make github-setup protects`);
+  }
+  assert.equal(data.strategy['max-parallel'], 1, `${place}: one environment after the other`);
+});
+
 test('each action is at one commit, and mise at one version', () => {
   const seen = new Map();
   for (const { text, data, path } of workflows) {
@@ -312,6 +349,22 @@ test('the workflow that signs is the one that the clusters trust', () => {
   assert.deepEqual(data.on.push?.branches, [branch], `${file}: on.push.branches must be ${branch}`);
 });
 
+test('roles in AWS trust the environments whose jobs ask for one, and no others', () => {
+  const asking = workflows
+    .flatMap(jobsOf)
+    .filter(({ data }) => JSON.stringify(data).includes('role-to-assume'))
+    .flatMap(environmentsOf);
+  const file = 'infra/bootstrap/github.tf';
+  const trusted = [...read(file).matchAll(/^ +environments += \[(.+)\]$/gm)]
+    .flatMap(([, list]) => [...list.matchAll(/"([^"]+)"/g)].map(([, name]) => name))
+    .flatMap((name) => environments.map((own) => name.replace(/\$\{name\}/, own)));
+  assert.deepEqual(
+    [...new Set(trusted)].sort(),
+    [...new Set(asking)].sort(),
+    `${file}: the roles' environments must be those of .github/workflows`,
+  );
+});
+
 test('Dependabot looks after every folder that depends on something', () => {
   const { updates } = parse(read('.github/dependabot.yml'));
   const own = (path) => path.endsWith('node_modules') || path.endsWith('.terraform');
@@ -322,7 +375,7 @@ test('Dependabot looks after every folder that depends on something', () => {
     docker: folders('**/Dockerfile'),
     helm: folders('**/Chart.yaml', (file) => parse(read(file)).dependencies),
     'github-actions': ['.'],
-    terraform: folders('infra/**/*.tf'),
+    terraform: folders('infra/**/*.tf', (file) => !file.includes('/tests/')),
   };
   for (const [ecosystem, needed] of Object.entries(wanted)) {
     const found = updates

@@ -121,16 +121,23 @@ class Setup:
 def test_it_asks_for_what_github_knows_and_only_once(
     deployable: Deployable, tools: Tools, tmp_path: Path, registry: str
 ) -> None:
-    repository = deployable(container_registry=registry, github_owner="Acme-GmbH")
-    setup = Setup(repository, tmp_path, tools, "Acme-GmbH")
+    repository = tmp_path / "acme-shop"
+    baked = deployable(container_registry=registry, github_owner="Acme-GmbH")
+    shutil.copytree(baked, repository, symlinks=True)
     role = "arn:aws:iam::111122223333:role/publish"
+    given: Json = {
+        "repository": {"AWS_PUBLISH_ROLE_ARN": role} if registry == "ecr" else {},
+        "environments": {"plan-dev": {"AWS_ROLE_ARN": role, "TF_STATE_BUCKET": "state"}},
+    }
+    file = repository / "infra/github-variables.json"
+    file.write_text(json.dumps(given), encoding="utf-8")
+    setup = Setup(repository, tmp_path, tools, "Acme-GmbH")
     arguments = ["GITOPS_APP=acme-gitops"]
-    if registry == "ecr":
-        arguments.append(f"AWS_PUBLISH_ROLE_ARN={role}")
 
     shown = setup.run(*arguments)
     assert "Nothing was changed." in shown and setup.load()["calls"] == []
     assert "environment release: branches: none -> main" in shown
+    assert "Acme-GmbH/acme-shop:environment:apply-production" in shown
     assert ("Acme-GmbH/acme-shop:environment:release" in shown) == (registry == "ecr")
     assert ("AWS_PULL_ROLE_ARN is not set" in shown) == (registry == "ecr")
 
@@ -156,9 +163,9 @@ def test_it_asks_for_what_github_knows_and_only_once(
         for path, entry in state["resources"].items()
         if "/actions/variables/" in path
     }
-    assert variables == {"GITOPS_APP_CLIENT_ID": "Iv23liEXAMPLE"} | (
-        {"AWS_PUBLISH_ROLE_ARN": role} if registry == "ecr" else {}
-    )
+    assert variables == {"GITOPS_APP_CLIENT_ID": "Iv23liEXAMPLE"} | given["repository"]
+    place = "repos/Acme-GmbH/acme-shop/environments/plan-dev/variables"
+    assert state["resources"][f"{place}/AWS_ROLE_ARN"]["value"] == role
 
 
 @pytest.mark.slow

@@ -1,13 +1,17 @@
 // Sets up the repository on GitHub as the workflows and docs/github.md need it. It says what it would
 // change, each setting on a line, and does so with --apply only. Doing it twice changes nothing.
 // Usage: github-setup.js [--apply]
-// The values of variables, such as AWS_PUBLISH_ROLE_ARN, come from environment variables of their names;
-// GITOPS_APP is the name of the GitHub App, as in https://github.com/apps/NAME.
+// The values of variables come from infra/github-variables.json, which make bootstrap-aws writes, or from
+// environment variables of their names. GITOPS_APP is the name of the GitHub App, as in
+// https://github.com/apps/NAME. REVIEWERS are those who may approve what Terraform changes, such as
+// "@person @organization/team"; without it they are the code owners of everything.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { environments, factsOf } from '../../checks/lib/facts.js';
-import { command, root } from '../../checks/lib/repository.js';
-import { jobsOf, workflows } from '../../checks/lib/workflows.js';
+import { command, read, root } from '../../checks/lib/repository.js';
+import { environmentsOf, isForEach, jobsOf, workflows } from '../../checks/lib/workflows.js';
 import { api as askGitHub, Refusal } from './lib/github.js';
 
 /** What a run was given, and what came of it; see setUp. */
@@ -17,22 +21,34 @@ let run;
 
 const jobs = workflows.flatMap(jobsOf);
 const steps = jobs.flatMap(({ data }) => data.steps ?? []);
-const environmentOf = ({ data }) => data.environment?.name ?? data.environment;
 const namesIn = (job, kind) =>
   [...JSON.stringify(job.data).matchAll(new RegExp(`\\b${kind}\\.(\\w+)`, 'g'))].map(
     ([, name]) => name,
   );
 const unique = (list) => [...new Set(list)].sort();
 
-const variables = unique(jobs.flatMap((job) => namesIn(job, 'vars')));
-const named = unique(jobs.map(environmentOf).filter((name) => name !== undefined));
+/** What the jobs with an environment read of a kind: pairs of an environment and a name. */
+const pairsOf = (some, kind) =>
+  unique(
+    some.flatMap((job) =>
+      environmentsOf(job).flatMap((place) => namesIn(job, kind).map((name) => `${place} ${name}`)),
+    ),
+  ).map((pair) => pair.split(' '));
 
-/** Each secret with the environment of the job that reads it. */
-const secrets = unique(
-  jobs
-    .filter((job) => environmentOf(job) !== undefined)
-    .flatMap((job) => namesIn(job, 'secrets').map((name) => `${environmentOf(job)} ${name}`)),
-).map((pair) => pair.split(' '));
+const named = unique(jobs.flatMap(environmentsOf));
+const secrets = pairsOf(jobs, 'secrets');
+
+// What differs from one of our environments to the next is a variable of the environment on GitHub.
+const variables = unique(
+  jobs.filter((job) => !isForEach(job)).flatMap((job) => namesIn(job, 'vars')),
+);
+const variablesOfEach = pairsOf(jobs.filter(isForEach), 'vars');
+
+/** Whether jobs of every branch may run in an environment: it is for plans, which change nothing. */
+const isOpen = (environment) => environment.startsWith('plan-');
+
+/** Whether the jobs of an environment wait for somebody: they change AWS. */
+const isApproved = (environment) => environment.startsWith('apply-');
 
 /** The actions of others than GitHub, as the patterns of its setting. */
 const patterns = unique(
@@ -84,6 +100,7 @@ function refuse(what, error, must) {
  * Makes settings what they should be. `now` tells what they are, `change` gets that and changes them.
  * What GitHub refuses, as the plan of a private repository lacks it, is said; it fails the program if it
  * must hold.
+ * @returns whether it is so, or would be.
  */
 function ensure(what, wanted, { now, change, must = false }) {
   try {
@@ -91,12 +108,14 @@ function ensure(what, wanted, { now, change, must = false }) {
     const lines = Object.entries(wanted)
       .filter(([key, value]) => !isDeepStrictEqual(before[key] ?? undefined, value))
       .map(([key, value]) => `${what}: ${key}: ${show(before[key])} -> ${show(value)}`);
-    if (lines.length === 0) return;
+    if (lines.length === 0) return true;
     if (run.apply) change(before);
     run.changes += lines.length;
     for (const line of lines) run.say(`  ${run.apply ? 'changed     ' : 'would change'}  ${line}`);
+    return true;
   } catch (error) {
     refuse(what, error, must);
+    return false;
   }
 }
 
@@ -238,14 +257,30 @@ function security(at, repository) {
   }
 }
 
-/** Lets the jobs of an environment run on main only; who must approve them, and when, stays as it is. */
+/** Who must approve the jobs of an environment, and when, in the words in which it is set. */
+function rulesOf(environment) {
+  const rules = environment?.protection_rules ?? [];
+  const ruleOf = (type) => rules.find((rule) => rule.type === type);
+  const review = ruleOf('required_reviewers');
+  return {
+    ...(ruleOf('wait_timer') && { wait_timer: ruleOf('wait_timer').wait_timer }),
+    ...(review && {
+      prevent_self_review: review.prevent_self_review ?? false,
+      reviewers: review.reviewers.map(({ type, reviewer }) => ({ type, id: reviewer.id })),
+    }),
+  };
+}
+
+const pathOf = (at, environment) => `${at}/environments/${encodeURIComponent(environment)}`;
+
+/** Lets the jobs of an environment run on main only, but for plans; its other rules stay as they are. */
 function protect(at, name) {
   if (name.includes('{')) {
     run.failures.push(`environment ${name}`);
     run.say(`  refused       environment ${name}: only a name without an expression can be set up`);
     return;
   }
-  const path = `${at}/environments/${encodeURIComponent(name)}`;
+  const path = pathOf(at, name);
   const policies = `${path}/deployment-branch-policies`;
   const policiesNow = (environment) =>
     environment?.deployment_branch_policy?.custom_branch_policies
@@ -254,7 +289,7 @@ function protect(at, name) {
   const isMain = ({ name: branch, type = 'branch' }) => branch === 'main' && type === 'branch';
   ensure(
     `environment ${name}`,
-    { branches: ['main'] },
+    { branches: [isOpen(name) ? 'all' : 'main'] },
     {
       must: true,
       now: () => {
@@ -269,16 +304,11 @@ function protect(at, name) {
         return { branches: found.sort() };
       },
       change: () => {
-        const rules = find(path)?.protection_rules ?? [];
-        const ruleOf = (type) => rules.find((rule) => rule.type === type);
-        const review = ruleOf('required_reviewers');
-        const kept = {
-          ...(ruleOf('wait_timer') && { wait_timer: ruleOf('wait_timer').wait_timer }),
-          ...(review && {
-            prevent_self_review: review.prevent_self_review ?? false,
-            reviewers: review.reviewers.map(({ type, reviewer }) => ({ type, id: reviewer.id })),
-          }),
-        };
+        const kept = rulesOf(find(path));
+        if (isOpen(name)) {
+          api('PUT', path, { ...kept, deployment_branch_policy: null });
+          return;
+        }
         const deployment_branch_policy = {
           protected_branches: false,
           custom_branch_policies: true,
@@ -289,6 +319,49 @@ function protect(at, name) {
         for (const entry of found.filter((other) => !isMain(other))) {
           api('DELETE', `${policies}/${entry.id}`);
         }
+      },
+    },
+  );
+}
+
+/** Those who may approve what Terraform changes, as far as GitHub knows them. */
+function findReviewers() {
+  const owners = /^\* +(.+)$/m.exec(read('.github/CODEOWNERS'))?.[1] ?? '';
+  const names = (run.environment.REVIEWERS || owners).split(/[\s,]+/).filter(Boolean);
+  return names.flatMap((name) => {
+    const [, owner, team] = /^@?([\w-]+)(?:\/([\w.-]+))?$/.exec(name) ?? [];
+    const found = owner && find(team ? `orgs/${owner}/teams/${team}` : `users/${owner}`);
+    if (found && team) return { type: 'Team', id: found.id };
+    if (found?.type === 'User') return { type: 'User', id: found.id };
+    run.todo.push(
+      `${name} is neither a person nor a team, so it cannot approve what Terraform changes: correct .github/CODEOWNERS, or say REVIEWERS="@person @organization/team"`,
+    );
+    return [];
+  });
+}
+
+/**
+ * Lets the jobs of an environment wait for an approval. Reviewers that are there stay, unless others are given.
+ * @returns whether they wait.
+ */
+function requireApproval(at, name, reviewers) {
+  const path = pathOf(at, name);
+  const list = (some) => some.map(({ type, id }) => `${type} ${id}`).sort();
+  const current = find(path);
+  // It could not be made.
+  if (run.apply && !current) return false;
+  const before = rulesOf(current).reviewers ?? [];
+  const wanted = run.environment.REVIEWERS || before.length === 0 ? reviewers : before;
+  if (wanted.length === 0) return false;
+  return ensure(
+    `environment ${name}`,
+    { reviewers: list(wanted) },
+    {
+      now: () => ({ reviewers: list(before) }),
+      change: () => {
+        const { deployment_branch_policy } = current;
+        const rules = { prevent_self_review: false, ...rulesOf(current), reviewers: wanted };
+        api('PUT', path, { ...rules, deployment_branch_policy });
       },
     },
   );
@@ -399,26 +472,73 @@ function ruleset(at, app, byApp) {
   }
 }
 
-function setVariable(at, name, value) {
-  const now = find(`${at}/actions/variables/${name}`)?.value;
-  const wanted = value || undefined;
-  if (wanted === undefined) {
-    if (now === undefined)
-      run.todo.push(`variable ${name} is not set; docs/delivery.md tells what for`);
-    return;
+/** The variables of the repository or of an environment, by name. */
+function variablesOf(list) {
+  const found = new Map();
+  // GitHub gives 30 at most.
+  for (let page = 1; ; page += 1) {
+    const { variables: some = [] } = find(`${list}?per_page=30&page=${page}`) ?? {};
+    for (const { name, value } of some) found.set(name, value);
+    if (some.length < 30) return found;
   }
+}
+
+/** Gives a variable its value. Without one nothing is changed; returns whether it has any. */
+function setVariable(what, list, there, name, wanted) {
+  const now = there.get(name);
+  if (!wanted) return now !== undefined;
   ensure(
-    `variable ${name}`,
+    what,
     { value: wanted },
     {
       must: true,
       now: () => ({ value: now }),
       change: () =>
         now === undefined
-          ? api('POST', `${at}/actions/variables`, { name, value: wanted })
-          : api('PATCH', `${at}/actions/variables/${name}`, { name, value: wanted }),
+          ? api('POST', list, { name, value: wanted })
+          : api('PATCH', `${list}/${name}`, { name, value: wanted }),
     },
   );
+  return true;
+}
+
+/** The variables of the repository. */
+function setVariables(list, there, { app, byApp, isPrivate }) {
+  for (const name of variables) {
+    if (name === 'GITOPS_APP_CLIENT_ID' && !byApp) continue;
+    // What a public repository has anyway.
+    if (['ATTESTATIONS', 'CODE_SCANNING'].includes(name) && !isPrivate) continue;
+    const given = run.environment[name] || run.bootstrap.repository[name];
+    const value = name === 'GITOPS_APP_CLIENT_ID' ? (app?.client_id ?? given) : given;
+    if (!setVariable(`variable ${name}`, list, there, name, value)) {
+      run.todo.push(`variable ${name} is not set; docs/delivery.md tells what for`);
+    }
+  }
+}
+
+/** The variables of environments, by which their jobs get a role; of one that must wait, when it does. */
+function setVariablesOfEach(at, waiting) {
+  const missing = new Set();
+  const lists = new Map();
+  for (const [environment, name] of variablesOfEach) {
+    const list = `${pathOf(at, environment)}/variables`;
+    if (!lists.has(list)) lists.set(list, variablesOf(list));
+    const value = run.bootstrap.environments[environment]?.[name];
+    if (value && isApproved(environment) && !waiting.has(environment)) continue;
+    const what = `environment ${environment}: variable ${name}`;
+    if (!setVariable(what, list, lists.get(list), name, value)) missing.add(environment);
+  }
+  if (missing.size > 0) {
+    run.todo.push(
+      `${[...missing].join(', ')}: no role, so Terraform does not run there; make bootstrap-aws makes the roles, and this hands them over`,
+    );
+  }
+  const left = named.filter((name) => isApproved(name) && !waiting.has(name));
+  if (left.length > 0) {
+    run.todo.push(
+      `${left.join(', ')}: nobody has to approve, so they get no role; apply by hand, with make infra-plan infra-apply`,
+    );
+  }
 }
 
 /** Secrets are never touched here; what is missing is said. */
@@ -432,8 +552,7 @@ function lookForSecrets(at, byApp) {
   }
   if (!byApp) return;
   for (const [environment, name] of secrets) {
-    const path = `${at}/environments/${encodeURIComponent(environment)}/secrets?per_page=100`;
-    const found = find(path)?.secrets ?? [];
+    const found = find(`${pathOf(at, environment)}/secrets?per_page=100`)?.secrets ?? [];
     if (found.some((secret) => secret.name === name)) continue;
     run.todo.push(
       `secret ${name} is missing in environment ${environment}: gh secret set ${name} --env ${environment} < KEY.pem`,
@@ -454,39 +573,54 @@ function showSubjects(at, fullName) {
     return;
   }
   const prefix = form.sub_claim_prefix ?? `repo:${fullName}`;
-  for (const name of unique(roles.map(environmentOf))) run.say(`  ${prefix}:environment:${name}`);
-  if (form.use_immutable_subject)
-    run.say('  (with numbers, which a new owner of the name does not get)');
+  for (const name of unique(roles.flatMap(environmentsOf))) {
+    run.say(`  ${prefix}:environment:${name}`);
+  }
+  const [, owner, repository] = /^repo:[^@/]+@(\d+)\/[^@/]+@(\d+)$/.exec(prefix) ?? [];
+  if (owner) {
+    run.say(
+      `  With numbers, which a new owner of the name does not get. Give them to infra/bootstrap: github_owner_id = "${owner}", github_repository_id = "${repository}"`,
+    );
+  }
 }
 
 /**
  * Does all of it, or says what it would do.
- * @param {object} given `api` asks GitHub, `origin` is the address of git's remote, `environment` holds
- *   the values of variables, `apply` says whether to change anything, `say` takes a line for people.
+ * @param {object} given `api` asks GitHub, `origin` is the address of git's remote, `environment` and
+ *   `bootstrap` hold the values of variables, `apply` says whether to change anything, `say` takes a line
+ *   for people.
  * @returns {{changes: number, failures: string[], todo: string[]}}
  */
-export function setUp({ origin, ...given }) {
-  run = { ...given, changes: 0, failures: [], todo: [] };
+export function setUp({ origin, bootstrap = {}, ...given }) {
+  const { repository: ofRepository = {}, environments: ofEnvironments = {} } = bootstrap;
+  run = {
+    ...given,
+    bootstrap: { repository: ofRepository, environments: ofEnvironments },
+    changes: 0,
+    failures: [],
+    todo: [],
+  };
   const repository = findRepository(origin);
   const app = findApp();
   const at = `repos/${repository.full_name}`;
-  const stored = find(`${at}/actions/variables/GITOPS_APP_CLIENT_ID`)?.value;
-  const byApp = Boolean(app || run.environment.GITOPS_APP_CLIENT_ID || stored);
+  const list = `${at}/actions/variables`;
+  const there = variablesOf(list);
+  const name = 'GITOPS_APP_CLIENT_ID';
+  const byApp = Boolean(app || run.environment[name] || there.has(name));
   const { private: isPrivate } = repository;
   run.say(`${repository.full_name}, ${isPrivate ? 'private' : 'public'}:`);
 
   settings(at, repository);
   actions(at, { isPrivate, byApp });
   security(at, repository);
-  for (const name of named) protect(at, name);
+  for (const environment of named) protect(at, environment);
+  const reviewers = findReviewers();
+  const waiting = named.filter(
+    (environment) => isApproved(environment) && requireApproval(at, environment, reviewers),
+  );
   ruleset(at, app, byApp);
-  for (const name of variables) {
-    if (name === 'GITOPS_APP_CLIENT_ID' && !byApp) continue;
-    // What a public repository has anyway.
-    if (['ATTESTATIONS', 'CODE_SCANNING'].includes(name) && !isPrivate) continue;
-    const value = run.environment[name];
-    setVariable(at, name, name === 'GITOPS_APP_CLIENT_ID' ? (app?.client_id ?? value) : value);
-  }
+  setVariables(list, there, { app, byApp, isPrivate });
+  setVariablesOfEach(at, new Set(waiting));
   lookForSecrets(at, byApp);
   if (!byApp) {
     const needs = Object.entries(appPermissions).map((pair) => pair.join(': '));
@@ -502,10 +636,12 @@ function main() {
   const { values } = parseArgs({ options: { apply: { type: 'boolean' } } });
   const git = ['remote', 'get-url', 'origin'];
   const { stdout } = spawnSync('git', git, { cwd: root, encoding: 'utf8' });
+  const file = 'infra/github-variables.json';
   const { changes, failures, todo } = setUp({
     api: askGitHub,
     origin: stdout?.trim(),
     environment: process.env,
+    bootstrap: existsSync(join(root, file)) ? JSON.parse(read(file)) : {},
     apply: values.apply ?? false,
     say: console.log,
   });

@@ -25,12 +25,13 @@ beforeEach(() => {
 const there = (path) => github.resources[path === '' ? AT : `${AT}/${path}`];
 
 /** Runs it, and returns its lines and what is left to do; `failing` lists what must hold and does not. */
-function setup(apply, environment = {}, failing = []) {
+function setup(apply, environment = {}, failing = [], bootstrap = undefined) {
   const lines = [];
   const { todo, failures } = setUp({
     api: (...request) => github.request(...request),
     origin: gitRepository,
     environment,
+    bootstrap,
     apply,
     say: (line) => lines.push(line),
   });
@@ -39,7 +40,23 @@ function setup(apply, environment = {}, failing = []) {
 }
 
 const plan = (environment) => setup(false, environment);
-const apply = (environment, failing) => setup(true, environment, failing);
+const apply = (environment, failing, bootstrap) => setup(true, environment, failing, bootstrap);
+
+/** What make bootstrap-aws writes. */
+const roleOf = (name) => `arn:aws:iam::111122223333:role/acme-shop-${name}`;
+const inEach = (make) =>
+  Object.fromEntries(
+    environments.flatMap((own) => ['plan', 'apply'].map((kind) => make(`${kind}-${own}`))),
+  );
+const BOOTSTRAP = {
+  environments: inEach((name) => [
+    name,
+    { AWS_ROLE_ARN: roleOf(name), TF_STATE_BUCKET: 'state', TF_STATE_KMS_KEY_ARN: 'arn:key' },
+  ]),
+};
+const reviewersOf = (name) =>
+  there(`environments/${name}`).protection_rules.find(({ type }) => type === 'required_reviewers')
+    ?.reviewers;
 
 test('without --apply nothing is changed, and each change is a line with what, from and to', () => {
   const output = plan();
@@ -51,6 +68,9 @@ test('without --apply nothing is changed, and each change is a line with what, f
     'would change  Dependabot alerts: enabled: false -> true',
     'would change  environment release: branches: none -> main',
     'would change  environment dev-deploy: branches: none -> main',
+    'would change  environment plan-dev: branches: none -> all',
+    'would change  environment apply-dev: branches: none -> main',
+    'would change  environment apply-dev: reviewers: none -> User 12',
     'would change  ruleset main: pull_request: require_code_owner_review: none -> true',
     'would change  ruleset main: required_status_checks: required_status_checks: none -> ci of App 15368',
   ]) {
@@ -187,6 +207,78 @@ test('an environment keeps its reviewers, and loses every branch but main', () =
   assert.deepEqual(review.reviewers, [{ type: 'Team', reviewer: { id: 7 } }]);
 });
 
+test('plans run on every branch; what is applied waits, on main, and both get their roles', () => {
+  assert.match(plan(), /apply-dev, .*: no role, so Terraform does not run there/);
+  apply({}, [], BOOTSTRAP);
+  const [own] = environments;
+  assert.equal(there(`environments/plan-${own}`).deployment_branch_policy, null);
+  assert.equal(reviewersOf(`plan-${own}`), undefined);
+  const { branch_policies: branches } = there(
+    `environments/apply-${own}/deployment-branch-policies`,
+  );
+  assert.deepEqual(
+    branches.map(({ name }) => name),
+    ['main'],
+  );
+  assert.deepEqual(reviewersOf(`apply-${own}`), [{ type: 'User', reviewer: { id: 12 } }]);
+  for (const name of [`plan-${own}`, `apply-${own}`]) {
+    const { value } = there(`environments/${name}/variables/AWS_ROLE_ARN`);
+    assert.equal(value, roleOf(name));
+    assert.equal(there(`environments/${name}/variables/TF_STATE_BUCKET`).value, 'state');
+  }
+  const { length } = github.calls;
+  assert.doesNotMatch(apply({}, [], BOOTSTRAP), /changed|no role/);
+  assert.equal(github.calls.length, length);
+});
+
+test('reviewers that people have chosen stay, until others are given', () => {
+  apply();
+  const path = `${AT}/environments/apply-${environments[0]}`;
+  github.resources[path].protection_rules = [
+    {
+      type: 'required_reviewers',
+      prevent_self_review: true,
+      reviewers: [{ type: 'Team', reviewer: { id: 7 } }],
+    },
+  ];
+  assert.doesNotMatch(apply(), /reviewers/);
+  const owner = NAME.split('/')[0];
+  github.resources[`orgs/${owner}/teams/platform`] = { id: 8 };
+  const output = apply({ REVIEWERS: `@${owner} @${owner}/platform` });
+  assert.match(output, /reviewers: Team 7 -> Team 8, User 12/);
+  const [{ prevent_self_review: others, reviewers }] = github.resources[path].protection_rules;
+  assert.equal(others, true);
+  assert.equal(reviewers.length, 2);
+  assert.deepEqual(github.resources[path].deployment_branch_policy, {
+    protected_branches: false,
+    custom_branch_policies: true,
+  });
+});
+
+for (const [what, change, message] of [
+  [
+    'a plan of GitHub without approvals',
+    () => github.refuses.push(['^PUT .*/apply-', 422, 'Needs another plan', '"reviewers"']),
+    /refused {7}environment apply-\w+: GitHub says: Needs another plan/,
+  ],
+  [
+    'an organization as code owner',
+    () => Object.assign(github.resources[`users/${NAME.split('/')[0]}`], { type: 'Organization' }),
+    /is neither a person nor a team/,
+  ],
+]) {
+  test(`${what} leaves what would be applied without a role`, () => {
+    change();
+    const output = apply({}, [], BOOTSTRAP);
+    assert.match(output, message);
+    assert.match(output, /apply-\w+.*: nobody has to approve, so they get no role/);
+    const [own] = environments;
+    assert.equal(there(`environments/apply-${own}/variables/AWS_ROLE_ARN`), undefined);
+    assert.ok(there(`environments/plan-${own}/variables/AWS_ROLE_ARN`));
+    assert.ok(there(`environments/apply-${own}`).deployment_branch_policy.custom_branch_policies);
+  });
+}
+
 test('only what workflows use may run in a public repository', () => {
   apply();
   assert.equal(there('actions/permissions').allowed_actions, 'selected');
@@ -205,9 +297,15 @@ test('what the plan of a private repository lacks is a line each, and the rest i
       ['private-vulnerability-reporting', 422, 'Validation Failed'],
     ],
   });
-  const refused = ['dev-deploy', 'promote', 'release', 'rescan'].map(
-    (name) => `environment ${name}`,
-  );
+  const refused = [
+    'dev-deploy',
+    'promote',
+    'release',
+    'rescan',
+    ...Object.keys(inEach((name) => [name])),
+  ]
+    .sort()
+    .map((name) => `environment ${name}`);
   const output = apply({}, [...refused, 'ruleset main']);
   assert.match(output, /refused {7}ruleset main: GitHub says: Upgrade to GitHub Pro.*HTTP 403/);
   assert.match(output, /refused {7}environment release: GitHub says: .*HTTP 422/);

@@ -3,6 +3,7 @@
 import { globSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
+import { environments } from './facts.js';
 import { read, root } from './repository.js';
 
 /**
@@ -52,6 +53,20 @@ export const jobsOf = (workflow) =>
     place: `${workflow.at(keyNode)}: job ${key}`,
   }));
 
+/** A job of infra.yml runs once for each of our environments, in an environment of GitHub's for each. */
+const EACH = /\$\{\{ matrix\.(?:change\.)?environment \}\}/;
+const nameIn = ({ environment }) => environment?.name ?? environment;
+
+/** Whether the environment that a job names on GitHub is one for each of ours, with variables of its own. */
+export const isForEach = ({ data }) => EACH.test(nameIn(data));
+
+/** The environments on GitHub in which a job runs. */
+export function environmentsOf({ data }) {
+  const name = nameIn(data);
+  if (name === undefined) return [];
+  return EACH.test(name) ? environments.map((own) => name.replace(EACH, own)) : [name];
+}
+
 const DOCUMENT = 'docs/permissions.md';
 const HEAD = [
   '| workflow | job | environment | may, and why | reads |',
@@ -71,7 +86,7 @@ function rowsOf(workflow) {
     const cells = [
       link,
       id,
-      data.environment ?? '',
+      (nameIn(data) ?? '').replace(EACH, 'ENV'),
       grants.join('<br>'),
       [...new Set(names)].join('<br>'),
     ];

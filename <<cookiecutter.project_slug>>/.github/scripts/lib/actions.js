@@ -16,3 +16,7 @@ export function output(name, value) {
 
 /** Adds Markdown to the page of the run. Elsewhere it is printed. */
 export const summarize = (markdown) => append('GITHUB_STEP_SUMMARY', `${markdown}\n`);
+
+/** Says something on the page of the run that somebody should see. */
+export const warn = (text) =>
+  console.log(process.env.GITHUB_ACTIONS ? `::warning::${text.replaceAll('\n', ' ')}` : text);

@@ -35,6 +35,7 @@ const newRepository = (at, name, isPrivate) => ({
   [`${at}/private-vulnerability-reporting`]: { enabled: false },
   [`${at}/rulesets`]: [],
   'apps/github-actions': { id: 15368 },
+  [`users/${name.split('/')[0]}`]: { id: 12, type: 'User' },
   'apps/acme-gitops': {
     id: 4711,
     client_id: 'Iv23liEXAMPLE',
@@ -45,7 +46,10 @@ const newRepository = (at, name, isPrivate) => ({
 const missing = () => new Refusal(404, 'Not Found');
 
 export class GitHub {
-  /** `refuses` holds what a plan lacks: a pattern of "METHOD path", a status, a message. */
+  /**
+   * `refuses` holds what a plan lacks: a pattern of "METHOD path", a status, a message, and a pattern of the
+   * body when it matters.
+   */
   constructor({ name, private: isPrivate = false, resources, refuses = [], calls = [], last = 0 }) {
     this.name = name;
     this.at = `repos/${name}`;
@@ -57,20 +61,38 @@ export class GitHub {
   }
 
   request(method, address, body) {
-    const [path] = address.split('?');
-    const refused = this.refuses.find(([pattern]) => new RegExp(pattern).test(`${method} ${path}`));
+    const [path, query] = address.split('?');
+    const text = JSON.stringify(body ?? {});
+    const refused = this.refuses.find(
+      ([pattern, , , content = '']) =>
+        new RegExp(pattern).test(`${method} ${path}`) && new RegExp(content).test(text),
+    );
     if (refused) throw new Refusal(refused[1], refused[2]);
-    if (method === 'GET') return structuredClone(this.read(path));
+    if (method === 'GET') return this.page(structuredClone(this.read(path)), query);
     this.calls.push({ method, path, body });
     this.write(method, path, structuredClone(body));
     return undefined;
   }
 
   read(path) {
+    const [, owner] = /^(.+?)(?:\/actions)?\/variables$/.exec(path) ?? [];
+    if (owner && this.resources[owner]) {
+      const own = Object.keys(this.resources).filter((place) => place.startsWith(`${path}/`));
+      return { variables: own.map((place) => this.resources[place]) };
+    }
     const found = this.resources[path];
     if (found === undefined) throw missing();
     if (path.endsWith('/selected-actions') && !this.selects()) throw new Refusal(409, 'Conflict');
     return found === '' ? undefined : found;
+  }
+
+  /** The part of a list that a request asks for. */
+  page(found, query) {
+    const wanted = new URLSearchParams(query);
+    if (!Array.isArray(found) || !wanted.has('page')) return found;
+    const size = Number(wanted.get('per_page') ?? 30);
+    const first = (Number(wanted.get('page')) - 1) * size;
+    return found.slice(first, first + size);
   }
 
   selects() {
@@ -142,12 +164,24 @@ export class GitHub {
       resources[`${path}/${id}`] = { id, ...body };
     } else if (/^rulesets\/\d+$/.test(rest) && method === 'PUT') {
       resources[path] = { ...resources[path], ...body };
-    } else if (rest === 'actions/variables' && method === 'POST') {
+    } else if (/^(actions|environments\/[^/]+)\/variables$/.test(rest) && method === 'POST') {
+      const parent = path.replace(/\/variables$/, '');
+      if (rest.startsWith('environments/') && !resources[parent]) throw missing();
       if (resources[`${path}/${body.name}`]) throw new Refusal(409, 'Already exists');
       resources[`${path}/${body.name}`] = body;
-    } else if (/^actions\/variables\/\w+$/.test(rest) && method === 'PATCH') {
+    } else if (/^(actions|environments\/[^/]+)\/variables\/\w+$/.test(rest) && method === 'PATCH') {
       if (!resources[path]) throw missing();
       resources[path] = body;
+    } else if (/^issues\/\d+\/comments$/.test(rest) && method === 'POST') {
+      resources[path] ??= [];
+      resources[path].push({ id: this.nextId(), user: { login: 'github-actions[bot]' }, ...body });
+    } else if (/^issues\/comments\/\d+$/.test(rest) && method === 'PATCH') {
+      const all = Object.entries(resources).flatMap(([place, list]) =>
+        /\/issues\/\d+\/comments$/.test(place) ? list : [],
+      );
+      const comment = all.find(({ id }) => String(id) === rest.split('/').at(-1));
+      if (!comment) throw missing();
+      Object.assign(comment, body);
     } else {
       throw missing();
     }

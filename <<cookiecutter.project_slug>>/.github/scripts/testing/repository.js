@@ -13,8 +13,8 @@ export const digestOf = (digit) => `sha256:${digit.repeat(64)}`;
 export function makeRepository(test) {
   const folder = mkdtempSync(join(tmpdir(), 'repository-'));
   test.after(() => rmSync(folder, { recursive: true }));
-  const filter = (path) => !/\/(node_modules|coverage)$/.test(path);
-  for (const name of ['.github/scripts', 'checks/lib', 'deploy/environments']) {
+  const filter = (path) => !/\/(node_modules|coverage|\.terraform)$/.test(path);
+  for (const name of ['.github/scripts', 'checks/lib', 'deploy/environments', 'infra/envs']) {
     cpSync(join(root, name), join(folder, name), { recursive: true, filter });
   }
   for (const service of ['first', 'second']) {
@@ -38,6 +38,8 @@ export function makeRepository(test) {
   };
   const repository = {
     folder,
+    /** Variables for its scripts. */
+    environment: {},
     git,
     commit,
     /** Changes a file of a service and commits it. */
@@ -61,7 +63,12 @@ export function makeRepository(test) {
       const result = spawnSync(process.execPath, [join('.github/scripts', script), ...args], {
         cwd: folder,
         encoding: 'utf8',
-        env: { PATH: process.env.PATH, HOME: process.env.HOME, GITHUB_OUTPUT: file },
+        env: {
+          PATH: process.env.PATH,
+          HOME: process.env.HOME,
+          GITHUB_OUTPUT: file,
+          ...repository.environment,
+        },
       });
       const lines = readFileSync(resolve(file), 'utf8').split('\n').filter(Boolean);
       rmSync(file);
