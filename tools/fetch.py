@@ -66,7 +66,8 @@ class GoModule:
     module's own download lacks them; `supplied` holds the files, with their texts, that only the
     project's own release builds make, or that a download lacks; `edits` are changes to its go.mod,
     as `go mod edit` takes them; `toolchain` is the Go that builds it and `experiment` what has to
-    be switched on in it; `minutes` is how long a first build takes on two cores.
+    be switched on in it; `c` says that it has parts in C, for which the machine needs a compiler;
+    `minutes` is how long a first build takes on two cores.
     """
 
     module: str
@@ -79,6 +80,7 @@ class GoModule:
     edits: tuple[str, ...] = ()
     toolchain: str = "go"
     experiment: str = ""
+    c: bool = False
     minutes: float = 1
 
 
@@ -118,7 +120,7 @@ class Tool:
         return str(pins[self.pin])
 
 
-def prometheus(name: str) -> Tool:
+def prometheus(name: str, tags: str = "remove_all_sd") -> Tool:
     """Return one of Prometheus' programs.
 
     Without the tag it also compiles the clients of every cloud, which takes three times as long.
@@ -127,10 +129,63 @@ def prometheus(name: str) -> Tool:
         "github.com/prometheus/prometheus",
         f"cmd/{name}",
         version=prometheus_module,
-        tags="remove_all_sd",
+        tags=tags,
         minutes=1.5,
     )
     return Tool("aqua:prometheus/prometheus", source)
+
+
+def kubernetes(name: str, minutes: float) -> Tool:
+    """Return one of Kubernetes' own programs; all are of one version."""
+    source = GoModule(
+        "k8s.io/kubernetes",
+        f"cmd/{name}",
+        stamp="k8s.io/component-base/version.gitVersion=v{}",
+        neighbour=lambda version: version.replace("1.", "v0.", 1),
+        minutes=minutes,
+    )
+    return Tool("=1.36.3", source)
+
+
+def containerd(name: str) -> Tool:
+    """Return one of containerd's programs."""
+    source = GoModule(
+        "github.com/containerd/containerd/v2",
+        f"cmd/{name}",
+        stamp="github.com/containerd/containerd/v2/version.Version=v{}",
+    )
+    return Tool("=2.4.2", source, version_arguments=("-v",))
+
+
+# What Cilium's go.mod names and its programs do not need: generators of its code, and a fork of a
+# library that no proxy of modules has, in whose place the original does.
+CILIUM_EDITS = (
+    "-dropreplace=k8s.io/apimachinery",
+    "-droptool=github.com/cilium/deepequal-gen",
+    "-droptool=github.com/cilium/linters",
+    "-droptool=github.com/gogo/protobuf/gogoproto",
+    "-droptool=golang.org/x/tools/cmd/goimports",
+    "-droptool=k8s.io/code-generator",
+    "-droptool=k8s.io/code-generator/cmd/client-gen",
+    "-droptool=k8s.io/code-generator/cmd/go-to-protobuf",
+    "-droptool=k8s.io/code-generator/cmd/go-to-protobuf/protoc-gen-gogo",
+    "-droptool=k8s.io/code-generator/cmd/validation-gen",
+    "-droptool=sigs.k8s.io/controller-tools/cmd/controller-gen",
+)
+
+
+def cilium(folder: str, minutes: float, tags: str = "", version: str = "--version") -> Tool:
+    """Return one of Cilium's programs, which enforce NetworkPolicies."""
+    source = GoModule(
+        "github.com/cilium/cilium",
+        folder,
+        # Its programs expect a revision and a date after the version.
+        stamp="'github.com/cilium/cilium/pkg/version.ciliumVersion={} module -'",
+        tags=tags,
+        edits=CILIUM_EDITS,
+        minutes=minutes,
+    )
+    return Tool("=1.18.6", source, version_arguments=(version,))
 
 
 # Where Terraform can keep its state. Each is a module of its own, which Terraform's download lacks.
@@ -179,6 +234,8 @@ TOOLS: dict[str, Tool] = {
     ),
     "promtool": prometheus("promtool"),
     "prometheus": prometheus("prometheus"),
+    # The same, which finds what to scrape by asking Kubernetes.
+    "prometheus-in-cluster": prometheus("prometheus", "remove_all_sd,enable_kubernetes_sd"),
     "amtool": Tool(
         "aqua:prometheus/alertmanager",
         GoModule("github.com/prometheus/alertmanager", "cmd/amtool"),
@@ -271,14 +328,38 @@ TOOLS: dict[str, Tool] = {
         "=3.7.3",
         GoModule("go.etcd.io/etcd/server/v3", ".", neighbour="v{}".format),
     ),
-    "kube-apiserver": Tool(
-        "=1.36.3",
+    "kube-apiserver": kubernetes("kube-apiserver", minutes=6),
+    "kube-controller-manager": kubernetes("kube-controller-manager", minutes=2.5),
+    "kube-scheduler": kubernetes("kube-scheduler", minutes=0.5),
+    "kube-proxy": kubernetes("kube-proxy", minutes=0.5),
+    "kubelet": kubernetes("kubelet", minutes=3.5),
+    "containerd": containerd("containerd"),
+    "containerd-shim-runc-v2": containerd("containerd-shim-runc-v2"),
+    "ctr": containerd("ctr"),
+    "runc": Tool(
+        "=1.5.2",
+        GoModule("github.com/opencontainers/runc", ".", tags="seccomp", c=True, minutes=0.5),
+    ),
+    "cilium-agent": cilium("daemon", minutes=4),
+    "cilium-operator": cilium("operator", minutes=1.5, tags="ipam_provider_operator"),
+    "cilium-cni": cilium("plugins/cilium-cni", minutes=0.2),
+    "cilium-dbg": cilium("cilium-dbg", minutes=0.5, version="version"),
+    "metrics-server": Tool(
+        "=0.8.0",
         GoModule(
-            "k8s.io/kubernetes",
-            "cmd/kube-apiserver",
-            stamp="k8s.io/component-base/version.gitVersion=v{}",
-            neighbour=lambda version: version.replace("1.", "v0.", 1),
-            minutes=6,
+            "sigs.k8s.io/metrics-server",
+            "cmd/metrics-server",
+            stamp="k8s.io/client-go/pkg/version.gitVersion=v{}",
+            minutes=2,
+        ),
+    ),
+    "kwok": Tool(
+        "=0.8.0",
+        GoModule(
+            "sigs.k8s.io/kwok",
+            "cmd/kwok",
+            stamp="sigs.k8s.io/kwok/pkg/consts.Version={}",
+            minutes=3,
         ),
     ),
     "kyverno": Tool(
@@ -390,6 +471,16 @@ EVERYDAY = (
 BIG = ("etcd", "kube-apiserver", "kyverno", "argocd")
 # What only tests marked `long` need besides.
 LONG = ("kube-state-metrics", "trivy", "cosign", "crane", "scorecard")
+# What a cluster of one node consists of (tests/live), beside what the groups above have.
+LIVE = (
+    *("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"),
+    *("containerd", "containerd-shim-runc-v2", "ctr", "runc"),
+    *("cilium-agent", "cilium-operator", "cilium-cni", "cilium-dbg"),
+    *("prometheus-operator", "prometheus-in-cluster", "kube-state-metrics"),
+    "metrics-server",
+    *("cosign", "crane", "trivy", "kwok"),
+)
+GROUPS = {"--big": BIG, "--long": BIG + LONG, "--live": BIG + LIVE}
 
 
 def say(message: str) -> None:
@@ -475,7 +566,13 @@ def install_group(tool: Tool, group: Group, home: Path, name: str) -> None:
     (home / "commands" / name).symlink_to(Path("..", "environment", "bin", name))
 
 
-def go(arguments: list[str], what: str, toolchain: str = "go", experiment: str = "") -> str:
+def go(
+    arguments: list[str],
+    what: str,
+    toolchain: str = "go",
+    experiment: str = "",
+    c: bool = False,
+) -> str:
     """Run a pinned go and return its standard output.
 
     Raises:
@@ -483,7 +580,7 @@ def go(arguments: list[str], what: str, toolchain: str = "go", experiment: str =
     """
     environment = {
         **os.environ,
-        "CGO_ENABLED": "0",
+        "CGO_ENABLED": str(int(c)),
         "GOEXPERIMENT": experiment,
         "GOFLAGS": "-buildvcs=false",
         "GOTOOLCHAIN": "local",
@@ -541,7 +638,7 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
             version = module.neighbour(tool.version)
             mod = own_go_mod(source, version, Path(scratch), what)
             flags += ["-mod=mod", f"-modfile={mod}"]
-        if module.supplied:
+        if module.supplied or module.edits:
             source = supplement(source, module.supplied, Path(scratch, "module"))
         if module.edits:
             go(["mod", "edit", *module.edits, str(source / "go.mod")], what)
@@ -549,7 +646,7 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
         flags += ["-ldflags", f"-s -w -X {module.stamp.format(tool.version)}"]
         target = str(home / "commands" / name)
         build = ["build", "-C", str(source), *flags, "-o", target, f"./{module.folder}"]
-        go(build, what, module.toolchain, module.experiment)
+        go(build, what, module.toolchain, module.experiment, module.c)
 
 
 def cached(name: str) -> Path:
@@ -628,12 +725,10 @@ def with_path(folder: Path) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """Get the named programs, or the everyday ones, and print the folder that links to them.
 
-    `--big` stands for those that only tests marked `big` need.
+    `--big` stands for those that only tests marked `big` need; `--long` and `--live` likewise.
     """
     wanted = [
-        name
-        for argument in arguments or EVERYDAY
-        for name in {"--big": BIG, "--long": BIG + LONG}.get(argument, (argument,))
+        name for argument in arguments or EVERYDAY for name in GROUPS.get(argument, (argument,))
     ]
     unknown = [name for name in wanted if name not in TOOLS]
     if unknown:
