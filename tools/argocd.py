@@ -35,16 +35,24 @@ class ArgoCD:
 
     Use it as a context manager, as root: it makes a network namespace in which everything listens,
     and removes it with all processes. `settings` is the data of the ConfigMap argocd-cm.
-    Repositories below `git` are at git://127.0.0.1/NAME.
+    Repositories below `git` are at git://127.0.0.1/NAME. With `cluster`, it works for that one,
+    which runs already in a network namespace that nothing else uses.
     """
 
-    def __init__(self, git: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        git: Path,
+        settings: dict[str, str] | None = None,
+        cluster: ControlPlane | None = None,
+    ) -> None:
         self.git = git
         self.settings = settings or {}
-        self._network = f"slipway-{secrets.token_hex(4)}"
+        self._network = "" if cluster else f"slipway-{secrets.token_hex(4)}"
         self._stack = contextlib.ExitStack()
         # There is no route from which it could guess an address; nobody uses this one.
-        self.cluster = ControlPlane("--advertise-address=192.0.2.1", namespace=self._network)
+        self.cluster = cluster or ControlPlane(
+            "--advertise-address=192.0.2.1", namespace=self._network
+        )
 
     def applications(self) -> dict[str, Any]:
         """Return all Applications by name."""
@@ -122,10 +130,11 @@ class ArgoCD:
         return self
 
     def _enter(self) -> None:
-        self._run("ip", "netns", "add", self._network)
-        self._stack.callback(self._run, "ip", "netns", "delete", self._network)
-        self._run("ip", "-n", self._network, "link", "set", "lo", "up")
-        self._stack.enter_context(self.cluster)
+        if self._network:
+            self._run("ip", "netns", "add", self._network)
+            self._stack.callback(self._run, "ip", "netns", "delete", self._network)
+            self._run("ip", "-n", self._network, "link", "set", "lo", "up")
+            self._stack.enter_context(self.cluster)
         self._home = self.cluster.kubeconfig.parent / "home"
         self._home.mkdir()
         self._tools = fetch.commands(("helm", "kustomize"))

@@ -47,7 +47,7 @@ class ControlPlane:
     """etcd and kube-apiserver on free ports of the loopback interface.
 
     Use it as a context manager: both processes are ended by their ids, whatever happens. `flags`
-    are more flags for kube-apiserver.
+    are more flags for kube-apiserver, and `address` is where that listens for others than us.
 
     It has RBAC and the default admission plugins, so Pod Security and admission policies are at
     work; an admission policy or a CRD is so about a second after it was created. There is no
@@ -58,8 +58,9 @@ class ControlPlane:
     With `namespace`, the name of a network namespace, all of it runs in there, kubectl too.
     """
 
-    def __init__(self, *flags: str, namespace: str = "") -> None:
+    def __init__(self, *flags: str, namespace: str = "", address: str = "127.0.0.1") -> None:
         self.flags = flags
+        self.address = address
         # What every command begins with.
         self.prefix = ["ip", "netns", "exec", namespace] if namespace else []
         # How long the start took, in seconds.
@@ -73,8 +74,22 @@ class ControlPlane:
         """The credentials of a cluster administrator."""
         return self._folder / "kubeconfig"
 
+    @property
+    def certificate(self) -> Path:
+        """The certificate of kube-apiserver, and of whoever signed it."""
+        return self._folder / "certificates" / "apiserver.crt"
+
+    @property
+    def key(self) -> Path:
+        """The key that signs the tokens of ServiceAccounts."""
+        return self._folder / "key.pem"
+
     def kubectl(
-        self, *arguments: str, stdin: str | None = None, check: bool = True
+        self,
+        *arguments: str,
+        stdin: str | None = None,
+        check: bool = True,
+        timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as a cluster administrator; return its exit code and output.
 
@@ -88,7 +103,7 @@ class ControlPlane:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
         if check and result.returncode != 0:
@@ -130,6 +145,10 @@ class ControlPlane:
         self._stack.callback(end, process)
         self.processes[name] = process
 
+    def enter(self, beside: contextlib.AbstractContextManager[object]) -> None:
+        """Enter what shall be left before the API server ends."""
+        self._stack.enter_context(beside)
+
     def log(self, name: str) -> str:
         """Return the end of what a program has written."""
         return (self._folder / f"{name}.log").read_text(errors="replace")[-3000:]
@@ -137,7 +156,7 @@ class ControlPlane:
     def _ready(self) -> bool:
         """Say whether kube-apiserver is ready; it writes its certificate when it starts."""
         return (
-            self._certificate.exists()
+            self.certificate.exists()
             and self.kubectl("get", "--raw=/readyz", check=False).returncode == 0
         )
 
@@ -159,8 +178,8 @@ class ControlPlane:
 
     def _write_kubeconfig(self) -> None:
         """Write the administrator's credentials; JSON is YAML too."""
-        server = f"https://127.0.0.1:{self._port}"
-        cluster = {"server": server, "certificate-authority": str(self._certificate)}
+        server = f"https://{self.address}:{self._port}"
+        cluster = {"server": server, "certificate-authority": str(self.certificate)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -176,8 +195,7 @@ class ControlPlane:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         client_port, peer_port, self._port = free_ports(3)
         client, peer = f"http://127.0.0.1:{client_port}", f"http://127.0.0.1:{peer_port}"
-        self._certificate = self._folder / "certificates" / "apiserver.crt"
-        key, tokens = self._folder / "key.pem", self._folder / "tokens.csv"
+        key, tokens = self.key, self._folder / "tokens.csv"
         tokens.write_text(f"{self._token},admin,admin,system:masters\n", encoding="utf-8")
         make_key = [str(fetch.program("node")), "-e", MAKE_KEY]
         key.write_bytes(subprocess.run(make_key, capture_output=True, check=True).stdout)
@@ -198,11 +216,11 @@ class ControlPlane:
             "kube-apiserver",
             {
                 "etcd-servers": client,
-                "bind-address": "127.0.0.1",
+                "bind-address": self.address,
                 "secure-port": str(self._port),
                 # It refuses a loopback address for the endpoints of the service `kubernetes`.
                 "endpoint-reconciler-type": "none",
-                "cert-dir": self._certificate.parent,
+                "cert-dir": self.certificate.parent,
                 "token-auth-file": tokens,
                 "anonymous-auth": "false",
                 # As on EKS: Pod Security is what refuses privileged pods.

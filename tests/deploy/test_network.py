@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,10 +85,10 @@ NOT_OURS = {"", "default", "kube-system"}
 Connection = tuple[str, str, str]
 
 
-def pairs() -> Iterator[tuple[Connection, Object]]:
+def pairs(actors: Mapping[str, Actor]) -> Iterator[tuple[Connection, Object]]:
     """Yield each pair that has an end in a namespace of ours, with each port of the second."""
-    for source, one in ACTORS.items():
-        for target, other in ACTORS.items():
+    for source, one in actors.items():
+        for target, other in actors.items():
             if source == target or {one.namespace, other.namespace} <= NOT_OURS:
                 continue
             for name, port in other.ports.items():
@@ -103,7 +103,12 @@ def pairs() -> Iterator[tuple[Connection, Object]]:
 
 
 def allowed(
-    repository: Path, environment: str, cyclonus: Path, scratch: Path, extra: str = ""
+    repository: Path,
+    environment: str,
+    cyclonus: Path,
+    scratch: Path,
+    extra: str = "",
+    actors: Mapping[str, Actor] = ACTORS,
 ) -> set[Connection]:
     """Return the connections that the policies of an environment allow, as cyclonus judges them."""
     policies = [
@@ -115,7 +120,7 @@ def allowed(
     folder.mkdir()
     for number, policy in enumerate(policies):
         (folder / f"{number}.yaml").write_text(yaml.safe_dump(policy), encoding="utf-8")
-    asked = list(pairs())
+    asked = list(pairs(actors))
     traffic = scratch / "traffic.json"
     traffic.write_text(json.dumps([query for _, query in asked]), encoding="utf-8")
     output = run(
