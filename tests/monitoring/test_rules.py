@@ -81,7 +81,7 @@ def stored(boundary: float) -> str:
 
 # -------------------------------------------------------------------------------- time to page
 
-HEALTHY = 6 * 3600
+HEALTHY = 2 * 3600
 STEP = 5  # of the simulation, in seconds
 PERIOD = 30  # between two scrapes, and between two evaluations
 RATE = 10  # requests per second
