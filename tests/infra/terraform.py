@@ -57,6 +57,46 @@ def copy_of(repository: Path, folder: Path) -> Path:
     return copy
 
 
+def head_of(tests: Path) -> str:
+    """Return what stands before the runs of a file of tests."""
+    return tests.read_text(encoding="utf-8").split("\nrun ")[0] + "\n"
+
+
+def one_run_a_file(folder: Path) -> None:
+    """Put each run of a folder's tests into a file, as Terraform skips what comes after a failure."""
+    (tests,) = folder.glob("tests/*.tftest.hcl")
+    head = head_of(tests)
+    for number, text in enumerate(tests.read_text(encoding="utf-8").split("\nrun ")[1:]):
+        tests.with_name(f"{number}.tftest.hcl").write_text(f"{head}\nrun {text}", encoding="utf-8")
+    tests.unlink()
+
+
+class Plan:
+    """What Terraform would make: the values of each resource."""
+
+    def __init__(self, resources: list[Json]) -> None:
+        self.resources = resources
+
+    def all(self, kind: str, address: str = "") -> list[Json]:
+        """Return the values of the resources of a type whose address holds a text."""
+        return [
+            entry["values"]
+            for entry in self.resources
+            if entry["type"] == f"aws_{kind}" and address in entry["address"]
+        ]
+
+    def one(self, kind: str, address: str = "") -> Json:
+        """Return the values of the only such resource."""
+        found = self.all(kind, address)
+        assert len(found) == 1, f"{len(found)} x aws_{kind} {address}"
+        return found[0]
+
+    @property
+    def managed(self) -> bool:
+        """Whether nodes are ours, not those of Auto Mode."""
+        return bool(self.all("eks_node_group"))
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a test: whether it passed, and the errors with what belongs to them."""
@@ -103,20 +143,34 @@ class Terraform:
         assert statuses and "" not in errors, f"{folder}: {errors.get('')}"
         return {name: Run(status, errors.get(name, "")) for name, status in statuses.items()}
 
-    def plan(self, folder: Path) -> list[Json]:
-        """Return what the tests of a folder plan: resources with `address` and `values`."""
-        plans = [
-            event["test_plan"]
-            for event in self._events(folder, "-verbose")
-            if event["type"] == "test_plan"
-        ]
-        assert plans, f"{folder} has no test that plans"
-        return [
-            {
-                "address": change["address"].removeprefix("module.environment."),
-                "type": change["type"],
-                "values": change["change"]["after"],
-            }
-            for change in plans[0]["resource_changes"]
-            if change["mode"] == "managed"
-        ]
+    def plan(self, folder: Path, variables: str = "") -> Plan:
+        """Return what a folder plans with the values that its tests begin with, and these."""
+        (tests,) = folder.glob("tests/*.tftest.hcl")
+        alone = folder / "tests/alone.tftest.hcl"
+        case = f'run "alone" {{\n  command = plan\n  variables {{\n{variables}\n  }}\n}}\n'
+        alone.write_text(head_of(tests) + case, encoding="utf-8")
+        events = self._events(folder, "-verbose", f"-filter=tests/{alone.name}")
+        alone.unlink()
+        plans = [event["test_plan"] for event in events if event["type"] == "test_plan"]
+        assert plans, f"{folder}: {[e for e in events if e['type'] == 'diagnostic']}"
+        return Plan(
+            [
+                {
+                    "address": change["address"].removeprefix("module.environment."),
+                    "type": change["type"],
+                    "values": change["change"]["after"],
+                }
+                for change in plans[0]["resource_changes"]
+                if change["mode"] == "managed"
+            ]
+        )
+
+    def saved_plan(self, folder: Path, *arguments: str) -> Path:
+        """Plan a folder as for an apply, and return the file with the plan as JSON."""
+        override = 'terraform {\n  backend "local" {}\n}\n'
+        (folder / "override.tf").write_text(override, encoding="utf-8")
+        self(folder, "init", "-input=false")
+        self(folder, "plan", "-input=false", "-out=saved.tfplan", *arguments)
+        plan = folder / f"{folder.name}.tfplan.json"
+        plan.write_text(self(folder, "show", "-json", "saved.tfplan"), encoding="utf-8")
+        return plan

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake, Tools
-from infra.terraform import ENVIRONMENTS, Json, Terraform, copy_of, environment
+from infra.terraform import (
+    ENVIRONMENTS,
+    Plan,
+    Terraform,
+    copy_of,
+    environment,
+    head_of,
+    one_run_a_file,
+)
 from support import run
 
 from tools import aws_schema
@@ -35,32 +43,6 @@ def terraform(tools: Tools) -> Terraform:
 # ---------------------------------------------------------------------------- the plan
 
 
-class Plan:
-    """What Terraform would make: the values of each resource."""
-
-    def __init__(self, resources: list[Json]) -> None:
-        self.resources = resources
-
-    def all(self, kind: str, address: str = "") -> list[Json]:
-        """Return the values of the resources of a type whose address holds a text."""
-        return [
-            entry["values"]
-            for entry in self.resources
-            if entry["type"] == f"aws_{kind}" and address in entry["address"]
-        ]
-
-    def one(self, kind: str, address: str = "") -> Json:
-        """Return the values of the only such resource."""
-        found = self.all(kind, address)
-        assert len(found) == 1, f"{len(found)} x aws_{kind} {address}"
-        return found[0]
-
-    @property
-    def managed(self) -> bool:
-        """Whether nodes are ours, not those of Auto Mode."""
-        return bool(self.all("eks_node_group"))
-
-
 @pytest.fixture(scope="session")
 def plans(
     bake: Bake, terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
@@ -76,7 +58,7 @@ def plans(
             copies[answers] = copy_of(repository, tmp_path_factory.mktemp("infra"))
         if (*answers, name) not in made:
             folder = copies[answers] / "infra/envs" / name
-            made[(*answers, name)] = Plan(terraform.plan(folder))
+            made[(*answers, name)] = terraform.plan(folder)
         return made[(*answers, name)]
 
     return plan
@@ -218,6 +200,72 @@ def pod_identity(plan: Plan) -> bool:
     return associated == wanted and not any(addon["service_account_role_arn"] for addon in addons)
 
 
+def permissions(plan: Plan) -> dict[str, list[str]]:
+    """Return what each role of pods may do: its action and resource, without account and region."""
+    found: dict[str, list[str]] = {}
+    for policy in plan.all("iam_role_policy", "module.identities"):
+        for statement in json.loads(policy["policy"])["Statement"]:
+            assert statement.keys() == {"Sid", "Effect", "Action", "Resource"}, statement
+            for action, resource in itertools.product(statement["Action"], statement["Resource"]):
+                where = re.sub(r"^arn:aws:[a-z]+:[a-z0-9-]+:\d{12}:", "", resource)
+                found.setdefault(policy["role"], []).append(f"{action} on {where}")
+    return found
+
+
+def identities_of_pods(plan: Plan) -> bool:
+    """Each service account has a role of its own; who may do what stands here, and nobody else."""
+    name = plan.one("eks_cluster")["name"]
+    environment = name.removeprefix("acme-shop-")
+    secret = f"secret:acme-shop/{environment}/*"
+    pull = ["ecr:GetAuthorizationToken on *"] + [
+        f"ecr:{action} on repository/acme-shop/*"
+        for action in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
+    ]
+    may = {
+        "external-secrets": [f"secretsmanager:{action} on {secret}" for action in ("DescribeSecret", "GetSecretValue")],
+        "kyverno-admission": pull,
+        "kyverno-reports": pull,
+    }  # fmt: skip
+    accounts = {
+        "external-secrets": ("external-secrets", "external-secrets"),
+        "kyverno-admission": ("kyverno", "kyverno-admission-controller"),
+        "kyverno-reports": ("kyverno", "kyverno-reports-controller"),
+        "orders": ("apps", "orders"),
+    }
+    if not plan.all("iam_role", "kyverno"):
+        accounts = {key: value for key, value in accounts.items() if value[0] != "kyverno"}
+    roles = {role["name"]: role for role in plan.all("iam_role", "module.identities")}
+    trusted = {}
+    for key, role in roles.items():
+        (statement,) = json.loads(role["assume_role_policy"])["Statement"]
+        assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+        assert statement["Condition"].keys() == {"StringEquals"}, statement
+        trusted[key] = statement["Condition"]["StringEquals"]
+    associations = {
+        (entry["namespace"], entry["service_account"])
+        for entry in plan.all("eks_pod_identity_association")
+    }
+    return (
+        trusted
+        == {
+            f"{name}-{key}": {
+                "aws:RequestTag/eks-cluster-arn": f"arn:aws:eks:eu-west-1:111122223333:cluster/{name}",
+                "aws:RequestTag/kubernetes-namespace": namespace,
+                "aws:RequestTag/kubernetes-service-account": account,
+            }
+            for key, (namespace, account) in accounts.items()
+        }
+        and associations == set(accounts.values())
+        and permissions(plan) == {f"{name}-{key}": may[key] for key in accounts if key in may}
+    )
+
+
+def roles_are_capped(plan: Plan) -> bool:
+    boundary = "arn:aws:iam::111122223333:policy/acme-shop-boundary"
+    roles = plan.all("iam_role")
+    return len(roles) >= 5 and all(role["permissions_boundary"] == boundary for role in roles)
+
+
 def addons_are_pinned(plan: Plan) -> bool:
     addons = plan.all("eks_addon")
     return len(addons) == (5 if plan.managed else 0) and all(
@@ -280,6 +328,8 @@ CONTROLS: dict[str, Callable[[Plan], bool]] = {
     "node disks": disks_are_encrypted,
     "minimal node role": node_role_is_minimal,
     "workload identity of add-ons": pod_identity,
+    "workload identity of pods": identities_of_pods,
+    "permissions boundary": roles_are_capped,
     "add-ons are pinned": addons_are_pinned,
     "NetworkPolicy": network_policies_are_enforced,
     "flow logs": flow_logs,
@@ -344,22 +394,50 @@ def test_a_misspelt_argument_is_found(bake: Bake, terraform: Terraform, tmp_path
         "map_public_ip_on_launch",
         "map_public_ip_on_lunch",
     )
-    output = terraform(repository / "infra/modules/network", "validate", check=False)
+    output = terraform(repository / "infra/modules/network", "test", check=False)
     assert 'Did you mean "map_public_ip_on_launch"' in " ".join(output.split())
 
 
-def test_checkov_finds_nothing(bake: Bake, tools: Tools) -> None:
-    for compute in COMPUTE:
-        repository = bake(compute=compute)
-        output = run(
-            tools.path("checkov"), "--config-file=infra/.checkov.yaml", "--directory=infra",
-            "--output=json", cwd=repository, check=False,
-        ).stdout  # fmt: skip
-        report = json.loads(output)
-        failed = {
-            check["check_id"]: check["resource"] for check in report["results"]["failed_checks"]
-        }
-        assert not failed and report["summary"]["passed"] > 80, failed
+# What Checkov cannot know from a plan, or what it finds only there: in files, skips stand beside the code.
+SKIPPED_IN_PLANS = {
+    "CKV_AWS_158": "it does not see the key of a log group before it is made; it does in the files",
+}
+
+
+def test_checkov_finds_nothing(
+    bake: Bake, tools: Tools, terraform: Terraform, tmp_path: Path
+) -> None:
+    environments = json.dumps(ENVIRONMENTS)
+    for compute, registry in zip(COMPUTE, REGISTRIES, strict=True):
+        repository = copy_of(bake(compute=compute, container_registry=registry), tmp_path / compute)
+        infra = repository / "infra"
+        plans = [
+            terraform.saved_plan(infra / "bootstrap", f"-var=environments={environments}"),
+            terraform.saved_plan(infra / "envs/production"),
+        ]
+        for arguments, least in (
+            ([f"--directory={infra}"], 150),
+            (
+                [
+                    *(f"--file={plan}" for plan in plans),
+                    "--framework=terraform_plan",
+                    f"--repo-root-for-plan-enrichment={infra}",
+                    f"--skip-check=CKV_AWS_339,CKV_AWS_394,{','.join(SKIPPED_IN_PLANS)}",
+                ],
+                300,
+            ),
+        ):
+            output = run(
+                tools.path("checkov"), "--config-file=infra/.checkov.yaml", "--output=json",
+                *arguments, cwd=repository, check=False,
+            ).stdout  # fmt: skip
+            report = json.loads(output)
+            failed = [
+                f"{check['check_id']} {check['resource']}"
+                for check in report["results"]["failed_checks"]
+            ]
+            passed = report["summary"]["passed"]
+            assert not failed and passed > least, f"{arguments}: {passed} passed, not {failed}"
 
 
 # ---------------------------------------------------------------------------- breakages
@@ -373,6 +451,8 @@ def edit(repository: Path, path: str, old: str, new: str) -> None:
 
 
 NETWORK, CLUSTER, NODES = ("infra/modules/network", "infra/modules/cluster", "infra/modules/nodes")
+REGISTRY, GITHUB = ("infra/modules/registry", "infra/modules/github-oidc")
+PODS = "infra/modules/workload-identity"
 BREAKAGES: dict[str, tuple[str, str, str, str]] = {
     "a public endpoint": (
         f"{CLUSTER}/main.tf",
@@ -440,6 +520,60 @@ BREAKAGES: dict[str, tuple[str, str, str, str]] = {
         "map_public_ip_on_launch = true",
         "no subnet may give public addresses",
     ),
+    "a tag that moves": (
+        f"{REGISTRY}/main.tf",
+        '"IMMUTABLE"',
+        '"MUTABLE"',
+        "a tag must never move",
+    ),
+    "images that nobody scans": (
+        f"{REGISTRY}/main.tf",
+        "scan_on_push = true",
+        "scan_on_push = false",
+        "an image must be scanned when it arrives",
+    ),
+    "images without a key": (
+        f"{REGISTRY}/main.tf",
+        "kms_key         = var.key_arn",
+        "kms_key         = null",
+        "images must be encrypted with the registry's key",
+    ),
+    "signatures that are deleted": (
+        f"{REGISTRY}/main.tf",
+        'tagStatus      = "tagged"',
+        'tagStatus      = "any"',
+        "signatures have no tags",
+    ),
+    "other accounts that push": (
+        f"{REGISTRY}/main.tf",
+        '"ecr:GetDownloadUrlForLayer"]',
+        '"ecr:GetDownloadUrlForLayer", "ecr:PutImage"]',
+        "other accounts may pull, those that are named, and nothing else",
+    ),
+    "a wildcard in a subject": (
+        f"{GITHUB}/main.tf",
+        ":environment:${name}",
+        ":environment:*",
+        "a role must believe GitHub, for this repository and these environments, each by StringEquals",
+    ),
+    "a role of a job without a boundary": (
+        f"{GITHUB}/main.tf",
+        "= var.permissions_boundary_arn",
+        "= null",
+        "a role of a job must be capped by the boundary",
+    ),
+    "any service account of a namespace": (
+        f"{PODS}/main.tf",
+        '          "aws:RequestTag/kubernetes-service-account" = each.value.service_account\n',
+        "",
+        "a role must believe one service account, of one namespace of one cluster",
+    ),
+    "a role of pods without a boundary": (
+        f"{PODS}/main.tf",
+        "= var.permissions_boundary_arn",
+        "= null",
+        "a role of pods must be capped by the boundary",
+    ),
     "a key that is never rotated": (
         "infra/modules/key/main.tf",
         "enable_key_rotation     = true",
@@ -449,16 +583,20 @@ BREAKAGES: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BREAKAGES)
+@pytest.mark.parametrize("folder", sorted({Path(path).parent for path, *_ in BREAKAGES.values()}))
 def test_a_breakage_turns_a_test_of_the_module_red(
-    bake: Bake, terraform: Terraform, tmp_path: Path, name: str
+    bake: Bake, terraform: Terraform, tmp_path: Path, folder: Path
 ) -> None:
-    path, old, new, message = BREAKAGES[name]
+    """All of a module at once: each has a test of its own that says so."""
     repository = copy_of(bake(), tmp_path)
-    edit(repository, path, old, new)
-    runs = terraform.test((repository / path).parent)
-    red = [entry.errors for entry in runs.values() if entry.status != "pass"]
-    assert red and any(message in " ".join(errors.split()) for errors in red), red or "all green"
+    mine = {name: entry for name, entry in BREAKAGES.items() if Path(entry[0]).parent == folder}
+    for path, old, new, _ in mine.values():
+        edit(repository, path, old, new)
+    one_run_a_file(repository / folder)
+    runs = terraform.test(repository / folder)
+    said = " ".join(" ".join(entry.errors for entry in runs.values()).split())
+    green = [name for name, (*_, message) in mine.items() if message not in said]
+    assert not green, f"{green} is not seen: {said or 'all green'}"
 
 
 def test_a_flow_log_that_is_removed_turns_tests_red(
@@ -508,6 +646,16 @@ WITHOUT: dict[str, tuple[str, str, str]] = {
         "  pod_identity_association {",
         '  service_account_role_arn = "arn:aws:iam::111122223333:role/x"\n\n  pod_identity_association {',
     ),
+    "workload identity of pods": (
+        "infra/modules/environment/main.tf",
+        ":secret:${local.project}/${var.environment}/*",
+        ":secret:${local.project}/*",
+    ),
+    "permissions boundary": (
+        f"{NETWORK}/flow-logs.tf",
+        "= var.permissions_boundary_arn",
+        "= null",
+    ),
     "VPC endpoints": (f"{NETWORK}/endpoints.tf", '"Gateway"', '"Interface"'),
     "keys name who uses them": (
         "infra/modules/environment/main.tf",
@@ -537,7 +685,7 @@ def test_each_control_can_be_missing(bake: Bake, terraform: Terraform, tmp_path:
     for control, (path, old, new) in changes.items():
         before = (repository / path).read_text(encoding="utf-8")
         edit(repository, path, old, new)
-        plan = Plan(terraform.plan(repository / "infra/envs/dev"))
+        plan = terraform.plan(repository / "infra/envs/dev")
         missing = [name for name, holds in CONTROLS.items() if not holds(plan)]
         assert missing == [control], f"without {control}, missing are {missing}"
         (repository / path).write_text(before, encoding="utf-8")
@@ -571,6 +719,24 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         ('groups = { a = { instance_types = ["t3.large"], capacity_type = "FREE", min_size = 1, desired_size = 1, max_size = 1 } }', "must be ON_DEMAND or SPOT"),
     ],
     "key": [('name = "a key"', "for example shop-dev-logs")],
+    "registry": [
+        ('repositories = ["orders"]', "write PROJECT/SERVICE, for example shop/orders"),
+        ('pull_account_ids = ["*"]', 'write the 12 digits of each AWS account, for example ["111122223333"]'),
+        ("archive_after_days = 7", "write 30 or more, so that a rollback finds its image"),
+        ("delete_after_days = 7", "write 90 or more, for example 365"),
+    ],
+    "github-oidc": [
+        ('owner = "*"', "write the one user or organization on GitHub that owns the repository; for example acme. A wildcard would let others in"),
+        ('repository = "*"', "write the name of the one repository, without its owner; for example shop. A wildcard would let other repositories in"),
+        ('roles = { a = { description = "", environments = ["plan-*"], policies = {} } }', 'for example ["release"]. A wildcard would let jobs in that nobody has approved'),
+        ('owner_id = "*"\nrepository_id = "*"', "write the number that `gh api users/OWNER --jq .id` tells, or null"),
+        ('owner_id = "7"', "repository_id and owner_id belong together: write both, or null for both"),
+    ],
+    "workload-identity": [
+        ('identities = { a = { namespace = "apps", service_account = "a", permissions = { A = { actions = ["s3:*"], resources = ["arn:aws:s3:::a"] } } } }', 'write each action in full, for example "s3:GetObject", not "s3:*"'),
+        ('identities = { a = { namespace = "apps", service_account = "a", permissions = { A = { actions = ["s3:GetObject"], resources = ["*"] } } } }', 'for example "arn:aws:s3:::shop-uploads/*", not "*"'),
+        ('identities = { a = { namespace = "*", service_account = "a" } }', 'for example namespace = "apps", service_account = "orders"'),
+    ],
     "environment": [
         ('environment = "production"\nzone_count = 1', "write 2 or 3. EKS refuses one zone, and production would stand still with it"),
         ('environment = "production"\nsingle_nat_gateway = true', "in production a failing zone would take the way out of all nodes with it; write false"),
@@ -579,6 +745,7 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         ("log_retention_days = 30", "Write a number that CloudWatch knows"),
         ('environment = "Dev"', "write the name of its folder"),
         ('registry_account_id = "me"', "write the 12 digits of an AWS account, or null for this one"),
+        ('service_permissions = { nobody = {} }', "write names of folders in services/: orders"),
         ('cidr = "172.20.0.0/16"', "shares addresses with one of other_networks (Kubernetes Services 172.20.0.0/16)"),
     ],
 }  # fmt: skip
@@ -590,7 +757,7 @@ def test_a_refusal_says_what_to_write(
 ) -> None:
     folder = copy_of(bake(), tmp_path) / "infra/modules" / module
     (tests,) = folder.glob("tests/*.tftest.hcl")
-    head = tests.read_text(encoding="utf-8").split("\nrun ")[0]
+    head = head_of(tests)
     tests.unlink()
     for number, (variables, _) in enumerate(REFUSED[module]):
         # Each in a file of its own, as Terraform skips what comes after a failure.

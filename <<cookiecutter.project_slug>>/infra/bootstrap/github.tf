@@ -54,7 +54,9 @@ module "github" {
   repository               = var.github_repository
   owner_id                 = var.github_owner_id
   repository_id            = var.github_repository_id
-  provider_arn             = var.has_github_provider ? local.github_provider_arn : null
+  account_id               = local.account_id
+  partition                = local.partition
+  has_provider             = var.has_github_provider
   permissions_boundary_arn = local.ci_boundary_arn
   roles                    = local.roles
 

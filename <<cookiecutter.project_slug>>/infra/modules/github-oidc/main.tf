@@ -9,8 +9,6 @@ locals {
     : "${var.owner}@${var.owner_id}/${var.repository}@${var.repository_id}"
   )
 
-  provider_arn = var.provider_arn == null ? aws_iam_openid_connect_provider.github[0].arn : var.provider_arn
-
   policies = merge([
     for role, settings in var.roles : {
       for policy, text in settings.policies : "${role}/${policy}" => { role = role, name = policy, text = text }
@@ -19,7 +17,7 @@ locals {
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
-  count = var.provider_arn == null ? 1 : 0
+  count = var.has_provider ? 0 : 1
 
   url            = "https://${local.issuer}"
   client_id_list = ["sts.amazonaws.com"]
@@ -40,7 +38,7 @@ resource "aws_iam_role" "this" {
     Statement = [{
       Sid       = "GitHubActions"
       Effect    = "Allow"
-      Principal = { Federated = local.provider_arn }
+      Principal = { Federated = "arn:${var.partition}:iam::${var.account_id}:oidc-provider/${local.issuer}" }
       Action    = "sts:AssumeRoleWithWebIdentity"
       Condition = {
         StringEquals = {
@@ -50,6 +48,8 @@ resource "aws_iam_role" "this" {
       }
     }]
   })
+
+  depends_on = [aws_iam_openid_connect_provider.github]
 }
 
 resource "aws_iam_policy" "this" {

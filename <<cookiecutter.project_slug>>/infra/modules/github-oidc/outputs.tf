@@ -2,8 +2,3 @@ output "role_arns" {
   description = "ARN of each role, by name."
   value       = { for name, role in aws_iam_role.this : name => role.arn }
 }
-
-output "provider_arn" {
-  description = "ARN of GitHub's OIDC provider."
-  value       = local.provider_arn
-}

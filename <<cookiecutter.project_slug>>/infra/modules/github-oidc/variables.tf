@@ -45,15 +45,22 @@ variable "repository_id" {
   }
 }
 
-variable "provider_arn" {
-  description = "ARN of GitHub's OIDC provider, when the account has it already, as it can have one only; null makes it."
+# Given, so that a plan shows whom a role believes: data that a module reads is not known when it waits for
+# something.
+variable "account_id" {
+  description = "The AWS account: 12 digits."
   type        = string
-  default     = null
+}
 
-  validation {
-    condition     = var.provider_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.provider_arn))
-    error_message = "provider_arn: write that of token.actions.githubusercontent.com, for example arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com; or null."
-  }
+variable "partition" {
+  description = "The partition of AWS: aws, aws-cn or aws-us-gov."
+  type        = string
+}
+
+variable "has_provider" {
+  description = "Whether the account has GitHub's OIDC provider already, as it can have one only; else it is made."
+  type        = bool
+  default     = false
 }
 
 variable "permissions_boundary_arn" {
