@@ -1,4 +1,4 @@
-"""`make github-setup` asks GitHub for what GitHub knows, and a second run asks for nothing.
+"""`make github-setup` asks GitHub for what GitHub knows, and a second run asks for nothing; so do plans' comments.
 
 GitHub cannot be asked here: the generated repository's own stand-in answers, and each request is compared
 with the description that GitHub publishes of its API (`tools/github_api.py`).
@@ -88,13 +88,12 @@ class Setup:
         self.repository = repository
         self.path = folder / "bin"
         self.state = folder / "github.json"
-        self.log = folder / "log"
         self.path.mkdir()
         for name in ("node", "npm"):
             (self.path / name).symlink_to((tools.folder("node") / name).resolve())
         origin = f"git@github.com:{owner}/acme-shop.git"
         for name, script in {
-            "gh": f'echo "$*" >> "{self.log}"\n[ "$1" = --version ] || exec node .github/scripts/testing/github.js "$@"',
+            "gh": '[ "$1" = --version ] || exec node .github/scripts/testing/github.js "$@"',
             "git": f'echo "{origin}"',
         }.items():
             (self.path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -116,56 +115,98 @@ class Setup:
         return result.stdout + result.stderr
 
 
+# In one process: a `gh` for each request would take a minute. `make github-setup` itself runs below.
+TWICE = """
+import { setUp } from './.github/scripts/github-setup.js';
+import { GitHub } from './.github/scripts/testing/github.js';
+
+const { owner, bootstrap } = JSON.parse(process.argv[1]);
+const name = `${owner}/acme-shop`;
+const github = new GitHub({ name });
+const asked = [];
+const runs = [false, true, true].map((apply) => {
+  const lines = [];
+  const { changes, todo } = setUp({
+    api: (method, path, body) => {
+      asked.push({ method, path: path.split('?')[0], body });
+      return github.request(method, path, body);
+    },
+    origin: `git@github.com:${name}.git`,
+    environment: { GITOPS_APP: 'acme-gitops' },
+    bootstrap,
+    apply,
+    say: (line) => lines.push(line),
+  });
+  return { changes, said: [...lines, ...todo].join('\\n'), calls: github.calls.length };
+});
+console.log(JSON.stringify({ runs, asked, resources: github.resources }));
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("registry", choices()["container_registry"])
 def test_it_asks_for_what_github_knows_and_only_once(
-    deployable: Deployable, tools: Tools, tmp_path: Path, registry: str
+    deployable: Deployable, tools: Tools, registry: str
 ) -> None:
-    repository = tmp_path / "acme-shop"
-    baked = deployable(container_registry=registry, github_owner="Acme-GmbH")
-    shutil.copytree(baked, repository, symlinks=True)
+    owner = "Acme-GmbH"
     role = "arn:aws:iam::111122223333:role/publish"
-    given: Json = {
+    bootstrap: Json = {
         "repository": {"AWS_PUBLISH_ROLE_ARN": role} if registry == "ecr" else {},
         "environments": {"plan-dev": {"AWS_ROLE_ARN": role, "TF_STATE_BUCKET": "state"}},
     }
-    file = repository / "infra/github-variables.json"
-    file.write_text(json.dumps(given), encoding="utf-8")
-    setup = Setup(repository, tmp_path, tools, "Acme-GmbH")
-    arguments = ["GITOPS_APP=acme-gitops"]
+    given = json.dumps({"owner": owner, "bootstrap": bootstrap})
+    found = json.loads(
+        run(
+            "node", "--input-type=module", "--eval", TWICE, given,
+            cwd=deployable(container_registry=registry, github_owner=owner),
+            path=tools.folder("node"),
+        ).stdout
+    )  # fmt: skip
+    shown, done, again = found["runs"]
+    assert (shown["calls"], shown["changes"] > 20) == (0, True)
+    assert "environment release: branches: none -> main" in shown["said"]
+    assert f"repo:{owner}/acme-shop:environment:apply-production" in shown["said"]
+    assert (":environment:release" in shown["said"]) == (registry == "ecr")
+    assert ("AWS_PULL_ROLE_ARN is not set" in shown["said"]) == (registry == "ecr")
+    assert done["changes"] == shown["changes"]
+    assert (again["changes"], again["calls"]) == (0, done["calls"])
 
-    shown = setup.run(*arguments)
-    assert "Nothing was changed." in shown and setup.load()["calls"] == []
-    assert "environment release: branches: none -> main" in shown
-    assert "Acme-GmbH/acme-shop:environment:apply-production" in shown
-    assert ("Acme-GmbH/acme-shop:environment:release" in shown) == (registry == "ecr")
-    assert ("AWS_PULL_ROLE_ARN is not set" in shown) == (registry == "ecr")
-
-    assert "Done." in setup.run(*arguments, "APPLY=yes")
-    calls = setup.load()["calls"]
-    for call in calls:
-        schema = operation(call["method"], call["path"])
-        assert (schema is None) == (call.get("body") is None), call
+    for request in found["asked"]:
+        schema = operation(request["method"], request["path"])
+        assert (schema is None) == (request.get("body") is None), request
         if schema is not None:
-            assert faults(call["body"], schema) == [], call
-    asked = re.findall(
-        r"^api --method (\w+) .* ([^ ?\n]+)(?:\?\S+)?$", setup.log.read_text("utf-8"), re.M
-    )
-    assert len(asked) > len(calls)
-    for method, path in asked:
-        operation(method, path)
+            assert faults(request["body"], schema) == [], request
 
-    assert "Nothing is to be changed." in setup.run("APPLY=yes")
-    state = setup.load()
-    assert len(state["calls"]) == len(calls)
+    at = f"repos/{owner}/acme-shop"
     variables = {
-        path.rsplit("/", 1)[1]: entry["value"]
-        for path, entry in state["resources"].items()
-        if "/actions/variables/" in path
+        path.removeprefix(f"{at}/"): entry["value"]
+        for path, entry in found["resources"].items()
+        if "/variables/" in path
     }
-    assert variables == {"GITOPS_APP_CLIENT_ID": "Iv23liEXAMPLE"} | given["repository"]
-    place = "repos/Acme-GmbH/acme-shop/environments/plan-dev/variables"
-    assert state["resources"][f"{place}/AWS_ROLE_ARN"]["value"] == role
+    assert variables == {
+        "actions/variables/GITOPS_APP_CLIENT_ID": "Iv23liEXAMPLE",
+        **{f"actions/variables/{name}": value for name, value in bootstrap["repository"].items()},
+        "environments/plan-dev/variables/AWS_ROLE_ARN": role,
+        "environments/plan-dev/variables/TF_STATE_BUCKET": "state",
+    }
+
+
+@pytest.mark.slow
+def test_make_shows_what_it_would_change_and_then_changes_it(
+    deployable: Deployable, tools: Tools, tmp_path: Path
+) -> None:
+    repository = tmp_path / "acme-shop"
+    shutil.copytree(deployable(), repository, symlinks=True)
+    role = "arn:aws:iam::111122223333:role/plan"
+    given = {"environments": {"plan-dev": {"AWS_ROLE_ARN": role}}}
+    (repository / "infra/github-variables.json").write_text(json.dumps(given), encoding="utf-8")
+    setup = Setup(repository, tmp_path, tools, "acme")
+    shown = setup.run("GITOPS_APP=acme-gitops")
+    assert "Nothing was changed." in shown and setup.load()["calls"] == []
+    assert f"environment plan-dev: variable AWS_ROLE_ARN: value: none -> {role}" in shown
+    assert "Done." in setup.run("GITOPS_APP=acme-gitops", "APPLY=yes")
+    place = "repos/acme/acme-shop/environments/plan-dev/variables/AWS_ROLE_ARN"
+    assert setup.load()["resources"][place]["value"] == role
 
 
 @pytest.mark.slow
@@ -181,3 +222,31 @@ def test_environments_follow_the_workflows(
     shown = Setup(repository, tmp_path, tools, "acme").run("GITOPS_APP=acme-gitops")
     assert "environment other: branches: none -> main" in shown
     assert "missing in environment other" in shown and "dev-deploy" not in shown
+
+
+@pytest.mark.slow
+def test_comments_of_plans_ask_for_what_github_knows(
+    default_repo: Path, tools: Tools, tmp_path: Path
+) -> None:
+    setup = Setup(default_repo, tmp_path, tools, "acme")
+    comments = "repos/acme/acme-shop/issues/7/comments"
+    setup.save({"name": "acme/acme-shop", "resources": {comments: []}})
+    plan = tmp_path / "plans/plan-dev/plan.json"
+    plan.parent.mkdir(parents=True)
+    for text in ("Plan: 1 to add.", "Plan: 2 to add."):
+        plan.write_text(json.dumps({"status": "planned", "changes": True, "text": text}))
+        run(
+            "node", ".github/scripts/comment-plans.js", plan.parent.parent,
+            cwd=default_repo, path=setup.path, environment={
+                "GITHUB_STATE": str(setup.state), "GITHUB_REPOSITORY": "acme/acme-shop",
+                "ENVIRONMENTS": '["dev"]', "PULL_REQUEST": "7",
+            },
+        )  # fmt: skip
+    state = setup.load()
+    calls = [(call["method"], call["path"], call["body"]) for call in state["calls"]]
+    assert [method for method, _, _ in calls] == ["POST", "PATCH"]
+    for method, path, body in calls:
+        schema = operation(method, path)
+        assert schema and faults(body, schema) == []
+    [comment] = state["resources"][comments]
+    assert "2 to add" in comment["body"]

@@ -556,6 +556,21 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts ONLY=workflows",
         r"job pull asks for an identity: write environment:",
     ),
+    "a role that trusts another environment": (
+        edit("infra/bootstrap/github.tf", '["apply-${name}"]', '["plan-${name}"]'),
+        "contracts ONLY=workflows",
+        r"infra/bootstrap/github\.tf: the roles' environments must be those of",
+    ),
+    "a pull request in an environment of main": (
+        edit(".github/workflows/infra.yml", "    environment: plan-", "    environment: apply-"),
+        "contracts ONLY=workflows",
+        r"job plan: the code is not reviewed yet",
+    ),
+    "all environments applied at once": (
+        edit(".github/workflows/infra.yml", "      max-parallel: 1\n", ""),
+        "contracts ONLY=workflows",
+        r"job apply: one environment after the other",
+    ),
     "a signer that clusters do not trust": (
         edit("deploy/platform-config/base/image-signatures.yaml", "workflows/release.yml@", "workflows/publish.yml@"),
         "contracts ONLY=workflows",
