@@ -193,6 +193,18 @@ def test_the_policies_allow_what_the_table_says_and_nothing_else(
     assert found == table, f"in the table only: {sorted(table - found)}; allowed too:\n{rows}"
 
 
+def test_a_name_in_an_egress_rule_stands_for_one_number(deployable: Deployable) -> None:
+    """Cilium 1.18 drops an egress rule whose port's name is that of several numbers, cluster-wide."""
+    for answers in ANSWERS:
+        policies = objects(render(deployable(**answers), "dev"))
+        for policy in (entry for entry in policies if entry["kind"] == "NetworkPolicy"):
+            for port in (p for rule in policy["spec"].get("egress", []) for p in rule["ports"]):
+                numbers = {actor.ports.get(port["port"]) for actor in ACTORS.values()} - {None}
+                assert isinstance(port["port"], int) or len(numbers) == 1, (
+                    f"{policy['metadata']}: {port['port']} is one of {numbers}; write the number"
+                )
+
+
 def test_opening_a_flow_as_documented_opens_this_one_and_no_other(
     deployable: Deployable, tools: Tools, tmp_path: Path
 ) -> None:
