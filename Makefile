@@ -39,11 +39,11 @@ tools-all: tools ## Get those with builds of many minutes too
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof
-	$(PYTEST) -n 2 -m 'not big and not long'
+	$(PYTEST) -n 2 -m 'not big and not long and not live'
 
 .PHONY: test-fast
 test-fast: .venv ## What needs no generated service to be installed
-	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big and not long'
+	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big and not long and not live'
 
 .PHONY: test-big
 test-big: tools-all ## What `make test` leaves out: it needs builds of many minutes
@@ -53,6 +53,14 @@ test-big: tools-all ## What `make test` leaves out: it needs builds of many minu
 test-long: tools ## The release with its scanner, and every alert rehearsed; half an hour more
 	$(RUN) python -m tools.fetch --long
 	$(PYTEST) -n 2 --dist loadfile -m long
+
+.PHONY: live
+live: .venv ## One push through the whole chain, in a real cluster of one node (Linux, root)
+	PYTHONPATH=tests:. $(RUN) python -m live
+
+.PHONY: test-live
+test-live: .venv ## The same as a test
+	$(PYTEST) -n 0 -m live
 
 .PHONY: test-all
 test-all: test test-big test-long ## Everything

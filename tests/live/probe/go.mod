@@ -1,0 +1,3 @@
+module slipway.example/probe
+
+go 1.26

@@ -1,0 +1,488 @@
+"""What is proved in the live cluster, step by step, from the generated repository to its pods."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cookiecutter.main import cookiecutter
+from delivery import layouts
+from delivery.test_release import IDENTITY, Checkout, script
+from deploy.test_network import ACTORS, NOT_OURS, Actor, allowed, pod
+from live import cluster as node
+from live.cluster import Cluster, LiveError, until
+from services.image import Buildah
+from support import ROOT, run, with_facts
+
+from tools import fetch, vulnerabilities
+from tools.argocd import ArgoCD
+
+# Not the default answers.
+ANSWERS = {"manifests": "helm", "notifications": "slack-and-email", "license": "MIT"}
+FACTS = {
+    "gitRepository": "git://127.0.0.1/acme-shop",
+    "registry": node.REGISTRY,
+    "loadBalancerCidr": "10.0.240.0/20",
+}
+SOURCE = "src/routes/greetings.ts"
+# The Applications of the platform that hold no chart.
+OURS = ("platform-policies", "platform-config", "platform-monitoring")
+Object = dict[str, Any]
+
+
+def prepare(home: Path) -> None:
+    """Do what needs the network: generate the repository, install what its checks need, build its image."""
+    programs = fetch.commands()
+    options = {"no_input": True, "extra_context": ANSWERS, "output_dir": str(home / "generated")}
+    generated = Path(cookiecutter(str(ROOT), **options))
+    path = with_facts(generated, home / "checkout", FACTS)
+    run("npm", "ci", "--no-audit", "--no-fund", cwd=path / "checks", path=programs)
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=path)
+    run("git", "add", "--all", cwd=path)
+    run("git", *IDENTITY, "commit", "--quiet", "--message=Start from Slipway", cwd=path)
+    origin = home / "git/acme-shop"
+    run("git", "clone", "--quiet", "--bare", path, origin, cwd=home)
+    run("git", "remote", "add", "origin", origin, cwd=path)
+    run("git", "fetch", "--quiet", "origin", cwd=path)
+    scratch = home / "images"
+    scratch.mkdir()
+    engine = Buildah(scratch, fetch.program("node"))
+    revision = run("git", "rev-parse", "--short=12", "HEAD", cwd=path).stdout.strip()
+    image = engine.build(
+        path / "services/orders", SERVICE_VERSION="0.1.0", SERVICE_REVISION=revision
+    )
+    engine.layout(image, home / "image", "arm64")
+    engine.close()
+    vulnerabilities.make(home / "trivy", [])
+    for module, tool in (("github.com/cilium/cilium", "cilium-agent"),):
+        fetch.go_module(module, f"v{fetch.TOOLS[tool].version}", f"getting {module}")
+
+
+def settings_of(repository: Path) -> dict[str, str]:
+    """Return the settings that a repository gives to Argo CD's chart."""
+    values = yaml.safe_load((repository / "deploy/platform/argo-cd/values.yaml").read_text("utf-8"))
+    given = values["argo-cd"]["configs"]["cm"]
+    return {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in given.items()
+    }
+
+
+def bootstrap(argocd: ArgoCD, repository: Path) -> None:
+    """Give Argo CD what `make bootstrap` gives it."""
+    build = (fetch.program("kustomize"), "build", "deploy/argocd/overlays/dev")
+    argocd.cluster.kubectl(
+        *("apply", "--server-side", "--selector=bootstrap=true", "--filename=-"),
+        stdin=run(*build, cwd=repository).stdout,
+    )
+
+
+def report_for_charts(argocd: ArgoCD) -> None:
+    """Report what the controllers of charts would, as charts and their images are out of reach."""
+    condition = {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}
+    reports: dict[str, Any] = {
+        "externalsecrets.external-secrets.io": condition,
+        "clustersecretstores.external-secrets.io": condition,
+        "imagevalidatingpolicies.policies.kyverno.io": {"conditionStatus": {"ready": True}},
+    }
+    for kind, status in reports.items():
+        for entry in argocd.cluster.get(kind, "--all-namespaces")["items"]:
+            namespace = entry["metadata"].get("namespace", "default")
+            argocd.cluster.kubectl(
+                *("patch", kind, entry["metadata"]["name"], f"--namespace={namespace}"),
+                *("--subresource=status", "--type=merge"),
+                f"--patch={json.dumps({'status': status})}",
+            )
+    # Otherwise the waves behind them are looked at every few minutes.
+    argocd.refresh()
+
+
+def bring_charts(argocd: ArgoCD, repository: Path) -> None:
+    """Bring all that services wait for."""
+    bootstrap(argocd, repository)
+
+    def synced() -> bool:
+        every = argocd.applications()
+        return all(
+            every.get(name, {}).get("status", {}).get("operationState", {}).get("phase")
+            == "Succeeded"
+            for name in OURS
+        )
+
+    argocd.wait("the platform is synced", 180, synced)
+    report_for_charts(argocd)
+
+
+class Live:
+    """The repository, its cluster and its Argo CD."""
+
+    def __init__(self, home: Path, cluster: Cluster) -> None:
+        self.home = home
+        self.cluster = cluster
+        self.figures: dict[str, float] = {}
+        self.checkout = self._checkout()
+        self.argocd = ArgoCD(home / "git", settings_of(self.checkout.path), cluster)
+
+    def _checkout(self) -> Checkout:
+        path = self.home / "checkout" / "acme-shop"
+        state = self.home / "gh.json"
+        state.write_text('{"labels": [], "issues": [], "calls": []}', encoding="utf-8")
+        programs = self.home / "bin"
+        programs.mkdir()
+        tools = fetch.commands((*fetch.EVERYDAY, "cosign", "crane", "trivy"))
+        for tool in tools.iterdir():
+            (programs / tool.name).symlink_to(tool)
+        script(programs / "gh", f'exec node "{path}/.github/scripts/testing/gh.js" "$@"')
+        # It hands over what buildah has built, where BuildKit would have written it.
+        script(
+            programs / "docker",
+            "for argument; do case $argument in *,dest=*) target=${argument#*,dest=};; esac; done\n"
+            f'cp -r "{self.home}/image" "${{target%%,*}}"',
+        )
+        environment = {
+            "GH_STATE": str(state),
+            "COMMITTER": "release-app[bot]",
+            "COSIGN_PASSWORD": "",
+            "TRIVY_CACHE_DIR": str(self.home / "trivy"),
+            "TRIVY_SKIP_DB_UPDATE": "true",
+        }
+        return Checkout(path, self.home / "git/acme-shop", environment, programs)
+
+    # ------------------------------------------------------------------------ the way to the cluster
+
+    def release(self) -> str:
+        """Publish the image in the layout `image` as release.yml does, and return its digest."""
+        checkout = self.checkout
+        key = self.home / "cosign"
+        if not key.with_suffix(".key").exists():
+            run(
+                checkout.programs / "cosign", "generate-key-pair", f"--output-key-prefix={key}",
+                cwd=self.home, environment={"COSIGN_PASSWORD": ""},
+            )  # fmt: skip
+        source = checkout.main()
+        _, outputs = checkout.script("build.js", "build/layouts", "orders")
+        [image] = json.loads(outputs["images"])
+        layout = checkout.path / "build/layouts/orders"
+        report = self.home / f"report-{image['digest'][7:19]}"
+        checkout.script("scan.js", layout, report)
+        checkout.script("publish.js", "orders", image["digest"], layout, report, "--key", key)
+        checkout.script("deploy.js", source, outputs["images"])
+        return str(image["digest"])
+
+    def change(self, name: str, files: dict[str, str], message: str) -> str:
+        """Commit and push changed files of the service, and put them into the image; return its digest.
+
+        They are a further layer on the image that the Dockerfile made: building needs a registry of
+        packages, which is not in this network.
+        """
+        checkout = self.checkout
+        checkout.git("fetch", "--quiet", "origin")
+        checkout.git("checkout", "--quiet", "-B", "main", "origin/main")
+        for path, text in files.items():
+            (checkout.path / "services/orders" / path).write_text(text, encoding="utf-8")
+        checkout.git("commit", "--quiet", "--all", f"--message={message}")
+        checkout.git("push", "--quiet", "origin", "HEAD:main")
+        revision = checkout.git("rev-parse", "--short=12", "HEAD")
+        made = layouts.variant(
+            self.home / "image", self.home / f"image-{name}",
+            {f"app/{path}": text for path, text in files.items()},
+            {"org.opencontainers.image.revision": revision},
+        )  # fmt: skip
+        first = self.home / "image"
+        if not (self.home / "image-first").exists():
+            first.rename(self.home / "image-first")
+        else:
+            shutil.rmtree(first)
+        shutil.copytree(made, first)
+        return self.release()
+
+    def status(self, application: str, *path: str) -> Any:  # noqa: ANN401
+        value = self.argocd.applications().get(application, {}).get("status", {})
+        for key in path:
+            value = value.get(key, {})
+        return value
+
+    def synced(self, application: str, revision: str = "") -> bool:
+        """Say whether Argo CD has applied an Application, at a commit if one is named."""
+        status = self.status(application)
+        return bool(
+            status.get("sync", {}).get("status") == "Synced"
+            and status.get("operationState", {}).get("phase") == "Succeeded"
+            and revision in ("", status["sync"].get("revision"))
+        )
+
+    def wait_synced(self, application: str, revision: str = "", seconds: float = 120) -> None:
+        self.argocd.wait(
+            f"{application} is synced", seconds, lambda: self.synced(application, revision)
+        )
+
+    def pods(self, namespace: str = "apps", selector: str = "") -> list[Object]:
+        """Return the pods of a namespace that are not about to go."""
+        options = [f"--selector={selector}"] if selector else []
+        found = self.cluster.get("pods", f"--namespace={namespace}", *options)["items"]
+        return [entry for entry in found if "deletionTimestamp" not in entry["metadata"]]
+
+    def rolled_out(self, digest: str) -> bool:
+        """Say whether all pods of the service are ready, and run an image."""
+        (deployment,) = self.cluster.get(
+            "deployments", "--namespace=apps", "--field-selector=metadata.name=orders"
+        )["items"]
+        state, generation = deployment["status"], deployment["metadata"]["generation"]
+        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        wanted = deployment["spec"]["replicas"]
+        return bool(
+            image.endswith(digest)
+            and state.get("observedGeneration") == generation
+            and wanted
+            == state.get("replicas")
+            == state.get("updatedReplicas")
+            == state.get("availableReplicas")
+        )
+
+    def address(self, service: str = "orders") -> str:
+        found = self.cluster.get("service", service, "--namespace=apps")
+        return str(found["spec"]["clusterIP"])
+
+    # ------------------------------------------------------------------------ steps
+
+    def first_release(self) -> str:
+        """Build, scan, push and sign; write the digest to git."""
+        digest = self.release()
+        return f"orders@{digest[:19]} is scanned, signed, in the registry and in git"
+
+    def install(self) -> str:
+        """Start Argo CD, and give it what `make bootstrap` gives."""
+        self.cluster.enter(self.argocd)
+        bootstrap(self.argocd, self.checkout.path)
+        for name in OURS:
+            self.wait_synced(name)
+        return "namespaces, quotas, policies, rules and dashboards are synced"
+
+    def first_pods(self) -> str:
+        """Let Argo CD bring the service, and wait for its pods."""
+        report_for_charts(self.argocd)
+        self.wait_synced("apps-orders", seconds=180)
+        digest = self.released()
+        until("orders is rolled out", lambda: self.rolled_out(digest), 180)
+        pods = self.pods(selector="app.kubernetes.io/name=orders")
+        enforced = self.cluster.get("namespace", "apps")["metadata"]["labels"]
+        level = enforced["pod-security.kubernetes.io/enforce"]
+        return f"{len(pods)} pods are ready under Pod Security {level}"
+
+    def released(self) -> str:
+        text = run(
+            "git", "show", "main:deploy/apps/orders/overlays/dev/release.yaml",
+            cwd=self.checkout.origin,
+        ).stdout  # fmt: skip
+        found = re.search(r"^  digest: (\S+)$", text, re.M)
+        assert found, text
+        return found[1]
+
+    def change_under_load(self) -> str:
+        """Push a change of the service; the new pods take over while requests come in."""
+        text = (self.checkout.path / "services/orders" / SOURCE).read_text("utf-8")
+        with self.cluster.load(f"http://{self.address()}/v1/greetings/Ada") as report:
+            time.sleep(2)
+            digest = self.change("changed", {SOURCE: f"{text}// Changed\n"}, "Change the service")
+            pushed = time.monotonic()
+            self.argocd.refresh()
+            self.wait_synced("apps-orders", self.checkout.main())
+            self.figures["push to synced"] = time.monotonic() - pushed
+            until("the new image is rolled out", lambda: self.rolled_out(digest), 180)
+            self.figures["push to new pods ready"] = time.monotonic() - pushed
+            time.sleep(2)
+        return self.no_failure(report)
+
+    def no_failure(self, report: dict[str, Any]) -> str:
+        results = report["results"]
+        if set(results) != {"200"}:
+            raise LiveError(f"requests failed: {results}")
+        return (
+            f"{results['200']:,} requests, none failed, the slowest took {report['slowest']:.2f} s"
+        )
+
+    def drift(self) -> str:
+        """Change by hand what git says, and see it healed."""
+        kubectl = self.cluster.kubectl
+        started = time.monotonic()
+        kubectl("delete", "networkpolicy", "default-deny", "--namespace=apps")
+        kubectl(
+            *("patch", "deployment", "orders", "--namespace=apps", "--type=json"),
+            '--patch=[{"op": "replace", "path": "/spec/minReadySeconds", "value": 1}]',
+        )
+
+        def healed() -> bool:
+            policy = kubectl("get", "netpol", "default-deny", "--namespace=apps", check=False)
+            seconds = self.cluster.get("deployment", "orders", "--namespace=apps")["spec"]
+            return policy.returncode == 0 and seconds.get("minReadySeconds") == 10
+
+        until("what was changed by hand is healed", healed, 120)
+        self.figures["drift to healed"] = time.monotonic() - started
+        return "a deleted NetworkPolicy and a changed Deployment are as git says again"
+
+    def bad_commit(self) -> str:
+        """Release an image that crashes: the old pods stay, and a git revert restores."""
+        before = self.released()
+        text = 'throw new Error("This version does not start");\n'
+        with self.cluster.load(f"http://{self.address()}/v1/greetings/Ada") as report:
+            digest = self.change("bad", {"src/server.ts": text}, "Break the service")
+            self.argocd.refresh()
+
+            def crashes() -> bool:
+                return any(
+                    status.get("restartCount", 0) > 0
+                    for each in self.pods(selector="app.kubernetes.io/name=orders")
+                    if each["spec"]["containers"][0]["image"].endswith(digest)
+                    for status in each["status"].get("containerStatuses", [])
+                )
+
+            until("a pod of the bad image crashes", crashes, 180)
+            checkout = self.checkout
+            checkout.git("fetch", "--quiet", "origin")
+            checkout.git("checkout", "--quiet", "-B", "main", "origin/main")
+            checkout.git("revert", "--no-edit", "HEAD", "HEAD~1")
+            checkout.git("push", "--quiet", "origin", "HEAD:main")
+            self.argocd.refresh()
+            until("the revert is rolled out", lambda: self.rolled_out(before), 180)
+        return f"its pod crashed, a git revert took it away; {self.no_failure(report)}"
+
+    def refused(self) -> str:
+        """Start pods that break a policy."""
+        image = f"{node.REGISTRY}/acme-shop/orders@{self.released()}"
+        attempts: dict[str, Object] = {
+            "violates PodSecurity": {"image": image, "securityContext": {"privileged": True}},
+            "rule image-registry": {"image": "docker.io/library/nginx@sha256:" + "a" * 64},
+            "rule image-by-digest": {"image": f"{node.REGISTRY}/acme-shop/orders:latest"},
+            "No limit is specified": {"image": image, "resources": {}},
+        }
+        for message, container in attempts.items():
+            spec = restricted(container.pop("image"), ["pause"])
+            spec["containers"][0] |= container
+            found = self.cluster.kubectl(
+                *("create", "--namespace=apps", "--filename=-"),
+                stdin=json.dumps(pod_object("bad", "apps", {}, spec)),
+                check=False,
+            )
+            if found.returncode == 0 or message not in found.stderr:
+                raise LiveError(f"not refused because of {message}: {found.stdout}{found.stderr}")
+        return "a privileged pod, a foreign image, a tag and a missing limit are refused"
+
+    # ------------------------------------------------------------------------ network
+
+    def network(self) -> str:
+        """Try every connection of the analyser's table for real, and compare."""
+        actors = {
+            name: actor
+            for name, actor in ACTORS.items()
+            # Of charts that this repository does not have, and of other kinds of nodes.
+            if name not in ("Argo Rollouts", "the node's DNS")
+        }
+        actors["a thief of labels"] = pod(
+            30, "default", "prometheus", {}, **ACTORS["orders"].labels
+        )
+        pods = self.start_actors(actors)
+        scratch = self.home / "analysis"
+        scratch.mkdir()
+        said = allowed(self.checkout.path, "dev", fetch.program("cyclonus"), scratch, actors=actors)
+        wrong, count = [], 0
+        for source, one in actors.items():
+            if not one.namespace and source != "a load balancer":
+                continue
+            questions: dict[str, tuple[str, str]] = {}
+            for target, other in actors.items():
+                if source == target or {one.namespace, other.namespace} <= NOT_OURS:
+                    continue
+                for port, number in other.ports.items():
+                    protocol = "udp" if port.endswith("/UDP") else "tcp"
+                    questions[f"{protocol}:{pods[target]['ip']}:{number}"] = (target, port)
+            place = pods[source].get("pid", self.cluster.outside)
+            for address, answers in self.cluster.connect(place, list(questions)).items():
+                target, port = questions[address]
+                count += 1
+                if answers != ((source, target, port) in said):
+                    wrong.append(
+                        f"{source} -> {target} {port}: {'answers' if answers else 'nothing'}"
+                    )
+        if wrong:
+            raise LiveError("otherwise than the analyser says:\n" + "\n".join(wrong))
+        return f"{count} connections tried, all as the analyser says ({len(said)} allowed)"
+
+    def start_actors(self, actors: dict[str, Actor]) -> dict[str, dict[str, Any]]:
+        """Start a pod for each actor; return their addresses, and a process of each."""
+        kubectl = self.cluster.kubectl
+        places: dict[str, dict[str, Any]] = {}
+        made: dict[str, tuple[str, str]] = {}
+        items = []
+        for name, actor in actors.items():
+            if name == "orders":
+                continue
+            if not actor.namespace:
+                places[name] = {"ip": actor.ip}
+                continue
+            title = re.sub(r"\W+", "-", name.lower())
+            items.append(pod_of(self.cluster.probe_image, title, actor))
+            made[name] = (actor.namespace, title)
+        self.cluster.apply(*items)
+        for name, (namespace, title) in made.items():
+            kubectl(
+                "wait",
+                "--for=condition=Ready",
+                f"pod/{title}",
+                f"--namespace={namespace}",
+                "--timeout=50s",
+            )
+            found = self.cluster.get("pod", title, f"--namespace={namespace}")
+            places[name] = {"ip": found["status"]["podIP"], "pid": self.cluster.pid(found)}
+        (first, *_) = self.pods(selector="app.kubernetes.io/name=orders")
+        places["orders"] = {"ip": first["status"]["podIP"], "pid": self.cluster.pid(first)}
+        return places
+
+
+def restricted(image: str, arguments: list[str]) -> Object:
+    """Return the specification of a pod that Pod Security `restricted` and our policies let in."""
+    container = {
+        "name": "probe",
+        "image": image,
+        "args": arguments,
+        "resources": {"requests": {"cpu": "1m", "memory": "32Mi"}, "limits": {"memory": "32Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+    }
+
+
+def pod_of(image: str, name: str, actor: Actor, idle: bool = False) -> Object:
+    """Return a pod with the labels and ports of an actor, which listens there, or does nothing."""
+    protocols = {port: "UDP" if port.endswith("/UDP") else "TCP" for port in actor.ports}
+    serve = [f"{protocols[port].lower()}:{number}" for port, number in actor.ports.items()]
+    spec = restricted(image, ["pause"] if idle else ["serve", *serve])
+    spec["containers"][0]["ports"] = [
+        {
+            # Not all in the table are names that a port can have.
+            **({"name": port} if re.fullmatch(r"[a-z][a-z0-9-]*", port) else {}),
+            "containerPort": number,
+            "protocol": protocols[port],
+        }
+        for port, number in actor.ports.items()
+    ]
+    return pod_object(name, actor.namespace, actor.labels, spec)
+
+
+def pod_object(name: str, namespace: str, labels: dict[str, str], spec: Object) -> Object:
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
