@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake, Deployable, Tools, commit
-from support import choices, name_of, run
+from support import ROOT, choices, name_of, run
 
 COMBINATIONS = [
     {"container_registry": registry, "manifests": manifests}
@@ -68,6 +68,18 @@ def test_shellcheck_reads_every_shell_script(default_repo: Path) -> None:
     assert line
     read = {path for pattern in line[1].split() for path in default_repo.glob(pattern)}
     assert read == set(default_repo.rglob("*.sh"))
+
+
+def test_adopters_are_shown_the_tables_of_a_repository(default_repo: Path) -> None:
+    shown = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
+    findings = (default_repo / "docs/findings.md").read_text(encoding="utf-8")
+    permissions = (default_repo / "docs/permissions.md").read_text(encoding="utf-8")
+    for text in (permissions, findings.split("## OpenSSF Scorecard")[1]):
+        rows = re.findall(r"^\|.+$", text, re.M)
+        assert len(rows) > 8
+        for row in rows:
+            plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", row)
+            assert plain in shown.splitlines(), f"docs/delivery.md lacks {plain}"
 
 
 @pytest.mark.parametrize("owner", ["acme", "Acme-GmbH"])
