@@ -36,7 +36,7 @@ from deploy.parts import (
 )
 from deploy.test_network import ACTORS, Actor, documented
 from manifests import Object, only
-from support import run, schema_environment, with_facts
+from support import TEMPLATE, run, schema_environment, with_facts
 
 from tools import fetch, schemas
 from tools.cluster import ControlPlane, end
@@ -118,6 +118,17 @@ def without(values: Object, path: tuple[str, ...]) -> Object:
         inner = inner[key]
     del inner[path[-1]]
     return result
+
+
+def test_who_has_a_role_in_aws_is_there(platform: Platforms) -> None:
+    """Terraform gives each to the service account of a namespace: infra/modules/environment."""
+    main = (TEMPLATE / "infra/modules/environment/main.tf").read_text(encoding="utf-8")
+    wanted = re.findall(r'namespace += "([^"]+)",?\s+service_account += "([^"]+)"', main)
+    assert len(wanted) == 3
+    for namespace, account in wanted:
+        part = platform("default").part(namespace)
+        found = {e["metadata"]["name"] for e in part.objects if e["kind"] == "ServiceAccount"}
+        assert part.namespace == namespace and account in found, f"{account}: {found}"
 
 
 @EACH
