@@ -4,6 +4,9 @@
 # goes into the bucket that it makes. Run it again when it stopped half-way, and when a service is added.
 #
 #   ENVS="dev staging"  the environments of this account; as last time, and the first time all
+#% if cookiecutter.container_registry == 'ecr'
+#   REGISTRY=no         another account holds the images; as last time, and the first time yes
+#% endif
 #   YES=1               do not ask
 set -euo pipefail
 
@@ -31,6 +34,9 @@ if aws s3api head-object --bucket "$bucket" --key bootstrap/terraform.tfstate >/
   rm -f "$state" "$state.backup"
   terraform init -input=false -reconfigure -backend-config="bucket=$bucket" -backend-config="kms_key_id=$(key_arn)"
   ENVS=${ENVS:-$(terraform output -json environments | node -p 'JSON.parse(fs.readFileSync(0)).join(" ")')}
+#% if cookiecutter.container_registry == 'ecr'
+  [[ $(terraform output -json registry) == true ]] || REGISTRY=${REGISTRY:-no}
+#% endif
 else
   if [[ ! -e $state ]] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1; then
     echo "The bucket $bucket is there, and has no state of $folder: whoever ran this before has it in" >&2
@@ -44,7 +50,13 @@ fi
 environments=${ENVS:-$(cd infra/envs && echo *)}
 list=$(node -p 'JSON.stringify(process.argv[1].trim().split(/[ ,]+/))' "$environments")
 echo "Account $account, region $region, environments: $environments"
+#% if cookiecutter.container_registry == 'ecr'
+registry=true
+[[ ${REGISTRY:-yes} != no ]] || registry=false
+terraform apply ${YES:+-auto-approve} -var "environments=$list" -var "registry=$registry"
+#% else
 terraform apply ${YES:+-auto-approve} -var "environments=$list"
+#% endif
 
 if [[ -e $override ]]; then
   rm "$override"

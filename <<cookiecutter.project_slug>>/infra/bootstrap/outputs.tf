@@ -32,6 +32,11 @@ output "github_variables" {
 }
 #% if cookiecutter.container_registry == 'ecr'
 
+output "registry" {
+  description = "Whether this account holds the images."
+  value       = var.registry
+}
+
 output "repositories" {
   description = "ARN of each repository for images, by name."
   value       = var.registry ? module.registry[0].repository_arns : {}

@@ -11,6 +11,13 @@ resource "aws_iam_role" "ebs_csi" {
       Effect    = "Allow"
       Principal = { Service = "pods.eks.amazonaws.com" }
       Action    = ["sts:AssumeRole", "sts:TagSession"]
+      Condition = {
+        StringEquals = {
+          "aws:RequestTag/eks-cluster-name"           = var.cluster_name
+          "aws:RequestTag/kubernetes-namespace"       = "kube-system"
+          "aws:RequestTag/kubernetes-service-account" = "ebs-csi-controller-sa"
+        }
+      }
     }]
   })
 }

@@ -186,7 +186,7 @@ run "addons_before_nodes" {
   }
 
   assert {
-    condition     = aws_iam_role_policy_attachment.vpc_cni.policy_arn == "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy" && jsondecode(aws_iam_role.vpc_cni.assume_role_policy).Statement[0].Principal == { Service = "pods.eks.amazonaws.com" }
+    condition     = aws_iam_role_policy_attachment.vpc_cni.policy_arn == "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy" && jsondecode(aws_iam_role.vpc_cni.assume_role_policy).Statement[0].Principal == { Service = "pods.eks.amazonaws.com" } && jsondecode(aws_iam_role.vpc_cni.assume_role_policy).Statement[0].Condition.StringEquals == { "aws:RequestTag/eks-cluster-name" = "shop-dev", "aws:RequestTag/kubernetes-namespace" = "kube-system", "aws:RequestTag/kubernetes-service-account" = "aws-node" }
     error_message = "the VPC CNI's role must be for Pod Identity, with the one policy that it needs"
   }
 }

@@ -104,7 +104,7 @@ run "addons" {
   }
 
   assert {
-    condition     = aws_iam_role_policy_attachment.ebs_csi.policy_arn == "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy" && jsondecode(aws_iam_role.ebs_csi.assume_role_policy).Statement[0].Principal == { Service = "pods.eks.amazonaws.com" }
+    condition     = aws_iam_role_policy_attachment.ebs_csi.policy_arn == "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy" && jsondecode(aws_iam_role.ebs_csi.assume_role_policy).Statement[0].Principal == { Service = "pods.eks.amazonaws.com" } && jsondecode(aws_iam_role.ebs_csi.assume_role_policy).Statement[0].Condition.StringEquals == { "aws:RequestTag/eks-cluster-name" = "shop-dev", "aws:RequestTag/kubernetes-namespace" = "kube-system", "aws:RequestTag/kubernetes-service-account" = "ebs-csi-controller-sa" }
     error_message = "the EBS CSI driver's role must be for Pod Identity, with the one policy that it needs"
   }
 }
