@@ -349,6 +349,16 @@ test('the workflow that signs is the one that the clusters trust', () => {
   assert.deepEqual(data.on.push?.branches, [branch], `${file}: on.push.branches must be ${branch}`);
 });
 
+test('images can be promoted between all environments', () => {
+  const { data, path } = workflows.find(({ name }) => name === 'promote.yml');
+  const { from, to } = data.on.workflow_dispatch.inputs;
+  assert.deepEqual(
+    [...new Set([...from.options, ...to.options])].sort(),
+    environments.toSorted(),
+    `${path}: the options of from and to must be the folders of deploy/environments`,
+  );
+});
+
 test('roles in AWS trust the environments whose jobs ask for one, and no others', () => {
   const asking = workflows
     .flatMap(jobsOf)

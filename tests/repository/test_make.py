@@ -566,6 +566,11 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts ONLY=workflows",
         r"job plan: the code is not reviewed yet",
     ),
+    "an environment to which nothing is promoted": (
+        edit(".github/workflows/promote.yml", "options: [staging, production]", "options: [staging]"),
+        "contracts ONLY=workflows",
+        r"the options of from and to must be the folders of deploy/environments",
+    ),
     "all environments applied at once": (
         edit(".github/workflows/infra.yml", "      max-parallel: 1\n", ""),
         "contracts ONLY=workflows",
