@@ -47,7 +47,7 @@ class ControlPlane:
     """etcd and kube-apiserver on free ports of the loopback interface.
 
     Use it as a context manager: both processes are ended by their ids, whatever happens. `flags`
-    are more flags for kube-apiserver, and `address` is where that listens for others than us.
+    are more flags for kube-apiserver, which listens on `address` and `port`; 0 is any port.
 
     It has RBAC and the default admission plugins, so Pod Security and admission policies are at
     work; an admission policy or a CRD is so about a second after it was created. There is no
@@ -58,9 +58,12 @@ class ControlPlane:
     With `namespace`, the name of a network namespace, all of it runs in there, kubectl too.
     """
 
-    def __init__(self, *flags: str, namespace: str = "", address: str = "127.0.0.1") -> None:
+    def __init__(
+        self, *flags: str, namespace: str = "", address: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.flags = flags
         self.address = address
+        self._port = port
         # What every command begins with.
         self.prefix = ["ip", "netns", "exec", namespace] if namespace else []
         # How long the start took, in seconds.
@@ -193,7 +196,8 @@ class ControlPlane:
     def _start_all(self) -> None:
         """Start both programs and wait until they answer."""
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        client_port, peer_port, self._port = free_ports(3)
+        client_port, peer_port, port = free_ports(3)
+        self._port = self._port or port
         client, peer = f"http://127.0.0.1:{client_port}", f"http://127.0.0.1:{peer_port}"
         key, tokens = self.key, self._folder / "tokens.csv"
         tokens.write_text(f"{self._token},admin,admin,system:masters\n", encoding="utf-8")

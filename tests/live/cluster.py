@@ -187,6 +187,8 @@ class Cluster(ControlPlane):
             "--endpoint-reconciler-type=lease",
             "--kubelet-preferred-address-types=InternalIP",
             address=NODE,
+            # As on EKS: policies let pods reach the API server by its port, behind its Service.
+            port=443,
         )
         self.home = home
         self.seconds: dict[str, float] = {}

@@ -230,9 +230,10 @@ class Watch:
             )
             if secret.returncode or rules.returncode:
                 return None
-            text = gzip.decompress(
-                base64.b64decode(json.loads(secret.stdout)["data"]["prometheus.yaml.gz"])
-            )
+            packed = json.loads(secret.stdout)["data"]["prometheus.yaml.gz"]
+            text = gzip.decompress(base64.b64decode(packed)).decode()
+            # What the pod would fill in.
+            text = text.replace("$(SHARD)", "0").replace("$(POD_NAME)", "prometheus-live-0")
             config = yaml.safe_load(text)
             names = {each["job_name"] for each in config["scrape_configs"]}
             return (config, json.loads(rules.stdout)["data"]) if len(names) >= 3 else None
