@@ -1,11 +1,14 @@
-"""The scripts of infra.yml with the real Terraform.
+"""The scripts of infra.yml with the real Terraform, whose state is a file.
 
-What it makes is of its own, `terraform_data`, and its state is a file: everything else needs an AWS account.
+What it makes is of its own, `terraform_data`: everything else needs an AWS account. A whole environment is
+planned with the provider that serves nothing but a schema.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,8 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import Bake, Tools
+from infra.terraform import ENVIRONMENTS, provider_version
 from infra.terraform import environment as provider_environment
-from infra.terraform import provider_version
 from support import run
 
 pytestmark = pytest.mark.slow
@@ -38,7 +41,7 @@ exec "{program}" "$@"
 
 
 class Repository:
-    """A generated repository whose dev is one resource of Terraform's own."""
+    """A generated repository whose dev is one resource of Terraform's own. The others are as they are."""
 
     def __init__(self, path: Path, tools: Tools) -> None:
         self.path = path
@@ -54,7 +57,9 @@ class Repository:
         program.chmod(0o755)
         for name in ("outputs.tf", "main.tf"):
             (self.folder / name).unlink()
-        (self.folder / "file_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+        for environment in ENVIRONMENTS:
+            override = path / "infra/envs" / environment / "file_override.tf"
+            override.write_text('terraform {\n  backend "local" {}\n}\n')
         self.lock.touch()
         self.write("shop")
 
@@ -72,11 +77,12 @@ class Repository:
             check=False,
         )  # fmt: skip
 
-    def plan(self) -> dict[str, Any]:
-        """Plan dev, and return what the job hands on."""
-        result = self.script("plan-infra.js", "dev", "plans/plan-dev")
+    def plan(self, environment: str = "dev") -> dict[str, Any]:
+        """Plan an environment, and return what the job hands on."""
+        folder = f"plans/plan-{environment}"
+        result = self.script("plan-infra.js", environment, folder)
         assert result.returncode == 0, result.stderr
-        text = (self.path / "plans/plan-dev/plan.json").read_text(encoding="utf-8")
+        text = (self.path / folder / "plan.json").read_text(encoding="utf-8")
         assert OWN not in text + result.stdout
         plan: dict[str, Any] = json.loads(text)
         return plan
@@ -137,3 +143,19 @@ def test_a_provider_that_is_not_locked_does_not_run(repository: Repository) -> N
         assert repository.lock.read_text(encoding="utf-8") == ""
     finally:
         versions.unlink()
+
+
+@pytest.mark.skipif(
+    os.environ.get("SLIPWAY_AWS_PROVIDER") == "real", reason="the real provider asks an account"
+)
+def test_an_environment_is_planned_and_says_the_same_again(repository: Repository) -> None:
+    """Its lock file is written as docs/delivery.md tells."""
+    folder = repository.path / "infra/envs/production"
+    init = ("init", "-backend=false", "-upgrade", "-input=false")
+    run(repository.bin / "terraform", *init, cwd=folder, environment=provider_environment())
+    first, second = repository.plan("production"), repository.plan("production")
+    assert re.search(r"^Plan: [1-9]\d* to add, 0 to change, 0 to destroy\.$", first["text"], re.M)
+    assert "module.environment.module.cluster.aws_eks_cluster.this" in first["text"]
+    assert first["digest"] == second["digest"]
+    # Its number is in many policies.
+    assert "arn:aws:iam::ACCOUNT:" in first["text"]
