@@ -54,6 +54,31 @@ run "services" {
   }
 }
 
+run "identities" {
+  command = plan
+
+  assert {
+    condition = output.service_accounts == merge(
+      { for service in output.services : service => "apps/${service}" },
+      { external-secrets = "external-secrets/external-secrets" },
+#% if cookiecutter.container_registry == 'ecr'
+      { kyverno-admission = "kyverno/kyverno-admission-controller", kyverno-reports = "kyverno/kyverno-reports-controller" },
+#% endif
+    )
+    error_message = "each service must have a role of its own, and of the platform those that ask AWS for something"
+  }
+}
+
+run "refuses_permissions_of_nobody" {
+  command = plan
+
+  variables {
+    service_permissions = { nobody = {} }
+  }
+
+  expect_failures = [var.service_permissions]
+}
+
 run "versions" {
   command = plan
 
