@@ -35,11 +35,11 @@ def steps(live: Live) -> list[tuple[str, Callable[[], str]]]:
         ("a change goes live under load", live.change_under_load),
         ("drift is healed", live.drift),
         ("what breaks a policy is refused", live.refused),
-        ("a bad commit, and its revert", live.bad_commit),
         ("network policies, by real connections", live.network),
-        ("dashboards", watch.dashboards),
         ("a page", watch.page),
         ("a restart alert", watch.out_of_memory),
+        ("a bad commit, and its revert", live.bad_commit),
+        ("dashboards", watch.dashboards),
     ]
 
 

@@ -30,8 +30,10 @@ T = TypeVar("T")
 HERE = Path(__file__).parent
 # Of the actors in tests/deploy/test_network.py: a node, and what lies outside of the cluster.
 NODE, OUTSIDE = "10.0.48.1", "10.0.48.2"
-LOAD_BALANCER, METADATA = "10.0.240.7", "169.254.169.254"
-ELSEWHERE = (LOAD_BALANCER, "203.0.113.7", "169.254.170.23", METADATA)
+LOAD_BALANCER, SOMEBODY = "10.0.240.7", "203.0.113.7"
+POD_IDENTITY, METADATA = "169.254.170.23", "169.254.169.254"
+# Who takes messages.
+RECEIVER = "203.0.113.8"
 POD_NETWORK, SERVICE_NETWORK = "10.245.0.0/16", "10.96.0.0/16"
 REGISTRY = "127.0.0.1:5000"
 PROBE = f"{REGISTRY}/acme-shop/probe"
@@ -218,7 +220,8 @@ class Cluster(ControlPlane):
         fetch.go(
             ["build", "-C", str(HERE / "probe"), "-o", str(self.probe), "."], "building the probe"
         )
-        ports = [*(f"tcp:{port}" for port in (22, 53, 80, 443, 587, 5432)), "udp:53"]
+        ports = [f"tcp:{SOMEBODY}:{port}" for port in (22, 80, 443, 587, 5432)]
+        ports += [f"tcp:{address}:80" for address in (POD_IDENTITY, METADATA)]
         outside = subprocess.Popen(["unshare", "--net", str(self.probe), "pause"])
         self._stack.callback(outside.kill)
         self.outside = str(outside.pid)
@@ -233,7 +236,7 @@ class Cluster(ControlPlane):
         sh(*there, "ip", "link", "set", "lo", "up")
         sh(*there, "ip", "addr", "add", f"{OUTSIDE}/24", "dev", "out0")
         sh(*there, "ip", "link", "set", "out0", "up")
-        for address in ELSEWHERE:
+        for address in (LOAD_BALANCER, SOMEBODY, RECEIVER, POD_IDENTITY, METADATA):
             sh(*there, "ip", "addr", "add", f"{address}/32", "dev", "lo")
         sh(*there, "ip", "route", "add", "default", "via", NODE, "src", LOAD_BALANCER)
         server = subprocess.Popen([*there, str(self.probe), "serve", *ports])
@@ -296,7 +299,7 @@ version = 3
 root = "{home}/root"
 state = "/run/containerd-state"
 [grpc]
-address = "/run/containerd.sock"
+address = "/run/containerd/containerd.sock"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{self.probe_image}"
 [plugins."io.containerd.cri.v1.runtime"]
@@ -317,7 +320,8 @@ BinaryName = "{fetch.program("runc")}"
         path = {"PATH": f"{self._programs}:{os.environ['PATH']}"}
         command = [str(self._programs / "containerd"), f"--config={home / 'config.toml'}"]
         self.start("containerd", command, path)
-        until("containerd listens", Path("/run/containerd.sock").exists, 30)
+        # Where the kubelet's own measuring looks for it too.
+        until("containerd listens", Path("/run/containerd/containerd.sock").exists, 30)
 
     def _start_kubelet(self) -> None:
         for controller in Path("/sys/fs/cgroup").iterdir():
@@ -329,7 +333,7 @@ BinaryName = "{fetch.program("runc")}"
             "address": NODE,
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
-            "containerRuntimeEndpoint": "unix:///run/containerd.sock",
+            "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{own_cgroup()}",
             "enforceNodeAllocatable": [],

@@ -335,13 +335,15 @@ class Live:
 
             def crashes() -> bool:
                 return any(
-                    status.get("restartCount", 0) > 0
+                    status["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
                     for each in self.pods(selector="app.kubernetes.io/name=orders")
                     if each["spec"]["containers"][0]["image"].endswith(digest)
                     for status in each["status"].get("containerStatuses", [])
                 )
 
             until("a pod of the bad image crashes", crashes, 180)
+            # Long enough for Prometheus to see it.
+            time.sleep(35)
             checkout = self.checkout
             checkout.git("fetch", "--quiet", "origin")
             checkout.git("checkout", "--quiet", "-B", "main", "origin/main")

@@ -46,11 +46,14 @@ func fail(err error) {
 	}
 }
 
-// serve answers on PROTOCOL:PORT.
+// serve answers on PROTOCOL:PORT, or on PROTOCOL:HOST:PORT alone.
 func serve(address string) {
-	protocol, port, _ := strings.Cut(address, ":")
+	protocol, place, _ := strings.Cut(address, ":")
+	if !strings.Contains(place, ":") {
+		place = ":" + place
+	}
 	if protocol == "udp" {
-		listener, err := net.ListenPacket("udp4", ":"+port)
+		listener, err := net.ListenPacket("udp4", place)
 		fail(err)
 		go func() {
 			buffer := make([]byte, 512)
@@ -62,7 +65,7 @@ func serve(address string) {
 		}()
 		return
 	}
-	listener, err := net.Listen("tcp4", ":"+port)
+	listener, err := net.Listen("tcp4", place)
 	fail(err)
 	go func() {
 		for {
