@@ -50,6 +50,24 @@ locals {
     },
 #% endif
     {
+      # AWS's own keys let every role of the account use them, but not past a boundary.
+      Sid    = "KeysOfDisksAndSecrets"
+      Effect = "Allow"
+      Action = [
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:Encrypt",
+        "kms:GenerateDataKey*",
+        "kms:ReEncrypt*",
+      ]
+      Resource = "*"
+      Condition = {
+        StringEquals = {
+          "kms:ViaService" = ["ec2.${local.region}.amazonaws.com", "secretsmanager.${local.region}.amazonaws.com"]
+        }
+      }
+    },
+    {
       Sid    = "PullImages"
       Effect = "Allow"
       Action = [
