@@ -20,8 +20,12 @@ import { root, services } from '../../checks/lib/repository.js';
 
 /** Rules that we do not follow, and why. */
 const NOT_FOLLOWED = {
+  'AWS-0089': 'no log of the bucket of state: it would need a bucket of its own; CloudTrail can keep one',
   'DS-0026': 'no HEALTHCHECK: Kubernetes asks the probes, and the image has no shell to ask with',
   'KSV-0011': 'no limit for CPU: it slows answers down while the node is idle',
+#% if cookiecutter.container_registry == "ghcr"
+  'KSV-0125': 'the registry: deploy/policies/admission/workloads.yaml says which one is trusted',
+#% endif
   // Trivy judges each object alone. Both stand in deploy/policies/namespaces/apps.yaml.
   'KSV-0039': 'the LimitRange of a namespace is an object of its own',
   'KSV-0040': 'the ResourceQuota of a namespace is an object of its own',
