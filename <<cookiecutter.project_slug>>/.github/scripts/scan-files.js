@@ -20,7 +20,7 @@ import { root, services } from '../../checks/lib/repository.js';
 
 /** Rules that we do not follow, and why. */
 const NOT_FOLLOWED = {
-  'AWS-0089': 'no log of the bucket of state: it would need a bucket of its own; CloudTrail can keep one',
+  'AWS-0089': 'no log of the bucket of state, which would need another bucket; see CloudTrail',
   'DS-0026': 'no HEALTHCHECK: Kubernetes asks the probes, and the image has no shell to ask with',
   'KSV-0011': 'no limit for CPU: it slows answers down while the node is idle',
 #% if cookiecutter.container_registry == "ghcr"
