@@ -412,6 +412,23 @@ def test_format_validation_and_tests_pass(
     assert not left, "it locked a provider that nobody chose"
 
 
+def test_only_a_change_is_judged_again(own_repo: Path, tools: Tools) -> None:
+    (own_repo / "infra/lint.sh").write_text("#!/bin/sh\necho judged\n", encoding="utf-8")
+    path = tools.folder("terraform", "tflint")
+
+    def judged() -> bool:
+        said = run("make", "--silent", "lint-infra", cwd=own_repo, path=path).stdout
+        return said == "judged\n"
+
+    assert judged() and not judged()
+    (own_repo / "services/payments").mkdir()
+    assert judged() and not judged()
+    edit(own_repo, "infra/envs/dev/main.tf", "zone_count          = 3", "zone_count          = 2")
+    assert judged() and not judged()
+    (own_repo / "infra/modules/network/endpoints.tf").unlink()
+    assert judged() and not judged()
+
+
 def test_a_misspelt_argument_is_found(bake: Bake, terraform: Terraform, tmp_path: Path) -> None:
     repository = copy_of(bake(), tmp_path)
     edit(
