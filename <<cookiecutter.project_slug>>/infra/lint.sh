@@ -5,20 +5,21 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
+init() { terraform -chdir="$1" init -backend=false -input=false -no-color; }
+
 # One folder; it says at once all that it has to say. A test begins with validating what it is for.
+judge() { init "$1" && tflint --chdir="$1" --config="$PWD/infra/.tflint.hcl" && terraform -chdir="$1" test -no-color; }
 if [[ ${1:-} == --judge ]]; then
-  folder=$2
-  if said=$(tflint --chdir="$folder" --config="$PWD/infra/.tflint.hcl" 2>&1 && terraform -chdir="$folder" test -no-color 2>&1); then
-    echo "$folder: ${said##*$'\n'}"
+  if said=$(judge "$2" 2>&1); then
+    echo "$2: ${said##*$'\n'}"
     exit
   fi
-  echo "$folder: $said"
+  echo "$2: $said"
   exit 1
 fi
 
 [[ $# -gt 0 ]] || set -- infra/modules/* infra/bootstrap infra/envs/*
 
-# One download of the provider for all folders.
 export TF_PLUGIN_CACHE_DIR=${TF_PLUGIN_CACHE_DIR:-$HOME/.cache/terraform/plugins}
 export TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=true
 export TF_IN_AUTOMATION=1
@@ -26,14 +27,18 @@ mkdir -p "$TF_PLUGIN_CACHE_DIR"
 
 terraform fmt -check -diff -recursive infra
 
-# One after the other, as they share the download. What is locked on the way is not for keeping: `make
-# infra-plan` locks what an environment uses.
+# All run with the provider that environments have. What is locked here is not for keeping: `make infra-plan`
+# locks what an environment uses.
+version=$(sed -n 's/^ *version = "\([0-9.]*\)"$/\1/p' infra/modules/environment/versions.tf)
 made=()
 trap 'rm -f "${made[@]:-}"' EXIT
 for folder in "$@"; do
   lock=$folder/.terraform.lock.hcl
-  [[ -e $lock ]] || made+=("$lock")
-  terraform -chdir="$folder" init -backend=false -input=false -no-color >/dev/null
+  [[ -e $lock ]] && continue
+  made+=("$lock")
+  printf 'provider "registry.terraform.io/hashicorp/aws" {\n  version = "%s"\n}\n' "$version" >"$lock"
 done
 
+# The first one downloads it for all.
+init "$1" >/dev/null
 printf '%s\0' "$@" | xargs -0 -n 1 -P "$(getconf _NPROCESSORS_ONLN)" infra/lint.sh --judge
