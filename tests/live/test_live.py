@@ -13,6 +13,13 @@ from support import ROOT, require
 from tools import fetch
 
 
+def test_it_says_in_one_line_why_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "root" in why_not() and "\n" not in why_not()
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert "Linux" in why_not() and "\n" not in why_not()
+
+
 @pytest.mark.live
 @pytest.mark.timeout(1800)
 def test_a_push_goes_the_whole_way(tools: Tools, capsys: pytest.CaptureFixture[str]) -> None:
