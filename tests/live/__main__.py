@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -88,6 +89,8 @@ def main() -> int:
     if why:
         print(f"make live cannot run here: {why}", file=sys.stderr)
         return 1
+    # So that the folder below is removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     fetch.commands(fetch.EVERYDAY + fetch.BIG + fetch.LIVE)
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slipway-live-")))

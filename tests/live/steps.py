@@ -391,6 +391,7 @@ class Live:
         scratch = self.home / "analysis"
         scratch.mkdir()
         said = allowed(self.checkout.path, "dev", fetch.program("cyclonus"), scratch, actors=actors)
+        service = self.address()
         wrong, count = [], 0
         for source, one in actors.items():
             if not one.namespace and source != "a load balancer":
@@ -402,6 +403,10 @@ class Live:
                 for port, number in other.ports.items():
                     protocol = "udp" if port.endswith("/UDP") else "tcp"
                     questions[f"{protocol}:{pods[target]['ip']}:{number}"] = (target, port)
+                    if target == "orders":
+                        # By its Service too, where the port of users is another one.
+                        number = {"http": 80}.get(port, number)
+                        questions[f"tcp:{service}:{number}"] = (target, port)
             place = pods[source].get("pid", self.cluster.outside)
             for address, answers in self.cluster.connect(place, list(questions)).items():
                 target, port = questions[address]
