@@ -97,7 +97,7 @@ def main() -> int:
         started = time.monotonic()
         prepare(home)
         say(started, "a repository is generated", "committed, its image built by its Dockerfile")
-        return cluster.isolated([sys.executable, "-m", "live", str(home)])
+        return cluster.isolated([sys.executable, "-m", "live", str(home)], home)
 
 
 if __name__ == "__main__":

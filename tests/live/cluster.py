@@ -70,9 +70,12 @@ def why_not() -> str:
     return ""
 
 
-def isolated(command: list[str]) -> int:
-    """Run a command as the first process of namespaces of its own, and clean up after it."""
-    environment = {**os.environ, INSIDE: CGROUP}
+def isolated(command: list[str], home: Path) -> int:
+    """Run a command as the first process of namespaces of its own, and clean up after it.
+
+    It has a folder for temporary files that the caller removes.
+    """
+    environment = {**os.environ, INSIDE: CGROUP, "TMPDIR": str(home)}
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     # Should this process be killed, they end too.
     process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", *unshare, *command], env=environment)

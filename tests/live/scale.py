@@ -153,7 +153,7 @@ def main() -> int:
     fetch.commands((*fetch.EVERYDAY, *fetch.BIG, *fetch.LIVE))
     with tempfile.TemporaryDirectory(prefix="slipway-scale-") as home:
         prepare(Path(home))
-        return isolated([sys.executable, "-m", "live.scale", home])
+        return isolated([sys.executable, "-m", "live.scale", home], Path(home))
 
 
 if __name__ == "__main__":
