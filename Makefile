@@ -39,7 +39,7 @@ tools-all: tools ## Get those with builds of many minutes too
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof
-	$(PYTEST) -n 2 -m 'not big and not long and not live'
+	$(PYTEST) -n 2 --dist worksteal -m 'not big and not long and not live'
 
 .PHONY: test-fast
 test-fast: .venv ## What needs no generated service to be installed

@@ -38,7 +38,8 @@ version_of() {
     kubeconform) kubeconform -v ;;
     kubectl) kubectl version --client ;;
     kustomize) kustomize version ;;
-    terraform) terraform version ;;
+    # What it thinks of its configuration comes before the version.
+    terraform) terraform version 2>/dev/null ;;
     mailpit) mailpit version --no-release-check ;;
     *) "$1" --version ;;
   esac

@@ -49,19 +49,6 @@ def test_the_repository_judges_its_workflows_good(
     )  # fmt: skip
 
 
-# The scripts are the same for all; what they read differs most between these two.
-@pytest.mark.slow
-@pytest.mark.parametrize("answers", [COMBINATIONS[0], COMBINATIONS[-1]], ids=name_of)
-def test_the_scripts_pass_their_own_tests(
-    deployable: Deployable, tools: Tools, answers: dict[str, str]
-) -> None:
-    result = run(
-        "make", "test-scripts", cwd=deployable(**answers), path=tools.folder(), timeout=600
-    )  # fmt: skip
-    passed = re.search(r"^ℹ pass (\d+)$", result.stdout, re.M)
-    assert passed and int(passed[1]) >= 20, result.stdout
-
-
 def test_shellcheck_reads_every_shell_script(default_repo: Path) -> None:
     makefile = (default_repo / "Makefile").read_text(encoding="utf-8")
     line = re.search(r"^\tshellcheck (.+)$", makefile, re.M)

@@ -21,7 +21,6 @@ from infra.terraform import (
     Plan,
     Terraform,
     copy_of,
-    environment,
     head_of,
     one_run_a_file,
 )
@@ -391,25 +390,6 @@ def test_production_differs_from_dev_where_the_docs_say(
 
 
 # ---------------------------------------------------------------------------- Terraform's own judges
-
-
-@pytest.mark.parametrize(
-    "answers",
-    [{}, {"compute": "auto-mode", "container_registry": "ghcr", "aws_region": "us-gov-west-1"}],
-    ids=["default", "auto-mode-ghcr"],
-)
-def test_format_validation_and_tests_pass(
-    bake: Bake, tools: Tools, tmp_path: Path, answers: dict[str, str]
-) -> None:
-    repository = copy_of(bake(**answers), tmp_path)
-    run(
-        "infra/lint.sh",
-        cwd=repository,
-        path=tools.folder("terraform", "tflint"),
-        environment=environment(),
-    )
-    left = {path.name for path in repository.rglob(".terraform.lock.hcl")}
-    assert not left, "it locked a provider that nobody chose"
 
 
 def test_only_a_change_is_judged_again(own_repo: Path, tools: Tools) -> None:
