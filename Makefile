@@ -10,7 +10,7 @@ OUT ?= build
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(UV): tools/bootstrap.py uv.lock
 	@python3 tools/bootstrap.py $@
@@ -69,6 +69,14 @@ test-all: test test-big test-long ## Everything
 format: .venv ## Format the Python code and mend what ruff can
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
+
+.PHONY: docs
+docs: .venv ## Build the documentation site into build/docs/site; a warning ends it
+	$(RUN) python -m tools.docs
+
+.PHONY: docs-serve
+docs-serve: .venv ## Show the site on this machine (PORT=8000), anew after each change
+	PORT=$(or $(PORT),8000) $(RUN) python -m tools.docs --serve
 
 .PHONY: bench
 bench: tools ## Measure the generated service and a bake against their floors; writes docs/
