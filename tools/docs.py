@@ -1,8 +1,8 @@
-"""Build the documentation site: `python -m tools.docs`, with `--serve` to read it and see changes.
+"""Build the documentation site: `python -m tools.docs`; with `--serve`, show it too.
 
-Pages are the Markdown files of docs/ and some of the root, and the documents of a repository that is
-generated for it with the default answers. A link to any other file leads to a page that shows it, so the
-site needs no address of a repository.
+Pages are the Markdown files of docs/ and some of the root, and the documents of a repository that
+is generated for it with the default answers. A link to any other file leads to a page that shows
+it, so the site needs no address of a repository.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,8 @@ from tools import fetch
 ROOT = fetch.ROOT
 OUT = ROOT / "build" / "docs"
 TEMPLATE = "<<cookiecutter.project_slug>>"
+SERVICE = "<<cookiecutter.service_name>>"
+FIRST_SERVICE = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["service_name"]
 # Documents of the root that are pages; the names avoid those of docs/.
 ROOT_PAGES = {
     "README.md": "readme.md",
@@ -42,7 +45,7 @@ LANGUAGES = {
     ".sh": "sh", ".tf": "hcl", ".hcl": "hcl", ".toml": "toml", ".ts": "ts", ".yaml": "yaml",
     ".yml": "yaml", "Dockerfile": "docker", "Makefile": "make",
 }  # fmt: skip
-# What draws the diagrams, served with the site. Zensical would load its newest version from elsewhere.
+# What draws the diagrams, served with the site. Zensical would load its newest from elsewhere.
 MERMAID = "12.3.0"
 MERMAID_SHA256 = "be0684e8d20bfc874df12c0f04927a5c482f57f2200eec54cca52a4583fd4040"
 MERMAID_ELSEWHERE = '"https://unpkg.com/mermaid@12/dist/mermaid.min.js"'
@@ -84,6 +87,17 @@ def mermaid() -> Path:
                     partial.write_bytes(member.read())
                     partial.rename(bundle)
     return bundle
+
+
+def tree(repository: Path) -> str:
+    """Return the folders of a repository, two deep, and the files at its top."""
+    lines = [f"{repository.name}/"]
+    for path in sorted(repository.iterdir(), key=lambda path: (path.is_file(), path.name)):
+        lines.append(f"  {path.name}{'/' if path.is_dir() else ''}")
+        if path.is_dir():
+            inner = sorted(folder.name for folder in path.iterdir() if folder.is_dir())
+            lines += [f"    {name}/" for name in inner]
+    return "\n".join(lines)
 
 
 def outside_fences(text: str) -> Iterator[tuple[str, bool]]:
@@ -142,7 +156,8 @@ class Pages:
     def page_of(self, source: Path) -> str:
         """Return the page that shows a file or folder."""
         if source.is_relative_to(ROOT / TEMPLATE):
-            source = self.repository / source.relative_to(ROOT / TEMPLATE)
+            inside = str(source.relative_to(ROOT / TEMPLATE)).replace(SERVICE, FIRST_SERVICE)
+            source = self.repository / inside
         if source.is_relative_to(self.repository):
             folder, inside = "repository", source.relative_to(self.repository)
         elif source.is_relative_to(ROOT / "docs"):
@@ -187,7 +202,7 @@ class Pages:
             if re.match(r"[a-z]+:", address) or not address:
                 return match[0]
             path = Path(os.path.normpath(source.parent / unquote(address)))
-            if not path.exists() and not path.is_relative_to(ROOT / TEMPLATE):
+            if not path.exists():
                 raise FileNotFoundError(f"{source} links to {address}: no such file")
             relative = os.path.relpath(self.page_of(path), Path(page).parent)
             return match[1] + relative + ("#" + anchor if anchor else "")
@@ -225,9 +240,6 @@ class Pages:
         if decisions:
             lines += ["What was chosen where there was a choice, and why.", ""]
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith(".") or path.suffix in (".svg", ".png"):
-                lines.append(f"- {path.name}")
-                continue
             name = path.name
             if path.suffix == ".md":
                 name = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
