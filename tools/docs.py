@@ -156,8 +156,10 @@ class Pages:
     def page_of(self, source: Path) -> str:
         """Return the page that shows a file or folder."""
         if source.is_relative_to(ROOT / TEMPLATE):
-            inside = str(source.relative_to(ROOT / TEMPLATE)).replace(SERVICE, FIRST_SERVICE)
-            source = self.repository / inside
+            parts = [
+                part.replace(SERVICE, FIRST_SERVICE) for part in source.relative_to(ROOT).parts
+            ]
+            source = self.repository.joinpath(*parts[1:])
         if source.is_relative_to(self.repository):
             folder, inside = "repository", source.relative_to(self.repository)
         elif source.is_relative_to(ROOT / "docs"):
@@ -252,8 +254,10 @@ class Pages:
         for source in [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]:
             self.page_of(source)
         self.page_of(ROOT / "docs/decisions")
-        for source in sorted((self.repository / "docs").glob("*.md")):
-            self.page_of(source)
+        self.page_of(self.repository / "README.md")
+        for folder in ("docs", "runbooks"):
+            for source in sorted((self.repository / folder).glob("*.md")):
+                self.page_of(source)
         while self.waiting:
             self.make(self.waiting.pop())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from support import ROOT, choices, load_hook, prompts
@@ -39,9 +40,10 @@ def test_an_option_is_described_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_make_targets_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)\s#]+)", text):
+    for link in re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)\s#]+)", text, re.M):
         if not re.match(r"[a-z]+:", link):
-            assert (document.parent / link).exists(), f"{document} links to {link}: no such file"
+            path = document.parent / unquote(link)
+            assert path.exists(), f"{document} links to {link}: no such file"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     generated = (ROOT / "<<cookiecutter.project_slug>>/Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.M):
