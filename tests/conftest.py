@@ -13,7 +13,7 @@ from filelock import FileLock
 from pytest_cookies.plugin import Cookies
 from support import ROOT, run
 
-from tools import fetch
+from tools import docs, fetch
 
 Bake = Callable[..., Path]
 Deployable = Callable[..., Path]
@@ -64,6 +64,13 @@ def bake(cookies_session: Cookies) -> Bake:
 def default_repo(bake: Bake) -> Path:
     """A repository with the default answers; tests only read it."""
     return bake()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> Path:
+    """The documentation site, built strictly."""
+    tools.folder("node")
+    return docs.build(tmp_path_factory.mktemp("docs"))
 
 
 @pytest.fixture

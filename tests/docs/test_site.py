@@ -56,13 +56,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> Path:
-    """The site, built strictly."""
-    tools.folder("node")
-    return docs.build(tmp_path_factory.mktemp("docs"))
-
-
-@pytest.fixture(scope="session")
 def pages(site: Path) -> dict[Path, Page]:
     """The pages of the site by path."""
     return {path: Page(path) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
