@@ -288,7 +288,13 @@ def build(out: Path = OUT) -> Path:
     pages = Pages(generate(out / "generated"), out / "pages")
     pages.make_all()
     shutil.copyfile(ROOT / "docs/extra.css", out / "pages/extra.css")
-    shutil.copyfile(ROOT / "docs/zensical.toml", out / "zensical.toml")
+    settings = (ROOT / "docs/zensical.toml").read_text(encoding="utf-8")
+    if address := os.environ.get("SITE_URL"):
+        # Only the page for what is not found needs it, as it is shown below any path.
+        settings = settings.replace(
+            "[project]\n", f"[project]\nsite_url = {json.dumps(address)}\n", 1
+        )
+    (out / "zensical.toml").write_text(settings, encoding="utf-8")
     program = Path(sys.executable).parent / "zensical"
     subprocess.run([program, "build", "--strict", "--clean"], cwd=out, check=True)
     serve_mermaid(out / "site")
