@@ -144,6 +144,16 @@ def for_python_markdown(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def framed(text: str) -> str:
+    """Return a document with a frame around each diagram, which can be wider than a phone."""
+    return re.sub(
+        r"^```mermaid\n.+?^```$",
+        lambda match: f'<div class="diagram" markdown>\n\n{match[0]}\n\n</div>',
+        text,
+        flags=re.M | re.S,
+    )
+
+
 class Pages:
     """The pages of the site, made from files and from one another's links."""
 
@@ -225,7 +235,7 @@ class Pages:
             return
         elif source.suffix == ".md":
             text = source.read_text(encoding="utf-8")
-            text = for_python_markdown(self.links(text, source, page))
+            text = framed(for_python_markdown(self.links(text, source, page)))
         else:
             base = self.repository if source.is_relative_to(self.repository) else ROOT
             language = LANGUAGES.get(source.suffix or source.name, "text")
