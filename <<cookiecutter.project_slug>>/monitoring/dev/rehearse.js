@@ -2,7 +2,7 @@
 // over. rehearse.js NAME... | all [--service=NAME] [--faster=60] [--jobs=1] [--json=FILE]
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { configuration } from '../../checks/lib/alertmanager.js';
 import { services } from '../../checks/lib/repository.js';
 import { milliseconds, rules } from '../../checks/lib/rules.js';
@@ -319,10 +319,13 @@ async function rehearse(alert, { service, environment, faster: speed }) {
     const over = Date.now();
     await end?.();
     traffic.pods = pods;
-    // A scrape that came too late looks like the end, too, but is pending at once.
+    // A scrape that came too late looks like the end, too, but is pending at once. An alert of a longer
+    // window is pending for long after; it has told nobody.
+    const isOn = (one) =>
+      one.state === 'firing' || isDeepStrictEqual(one.labels, fired.found.labels);
     let calm = 0;
     const ended = await until('it did not resolve', allowed.resolved, over, async () => {
-      calm = (await state()).length === 0 ? calm + 1 : 0;
+      calm = (await state()).some(isOn) ? 0 : calm + 1;
       return calm === STEADY;
     });
     const resolved = await until(`no message by ${to} that it is over`, allowed.message, over, () =>
