@@ -50,7 +50,7 @@ test-big: tools-all ## What `make test` leaves out: it needs builds of many minu
 	$(PYTEST) -n 2 --dist loadfile -m big
 
 .PHONY: test-long
-test-long: tools ## The release with its scanner, and every alert rehearsed; half an hour more
+test-long: tools ## The release with its scanner, and every alert rehearsed; ten minutes more
 	$(RUN) python -m tools.fetch --long
 	$(PYTEST) -n 2 --dist loadfile -m long
 
