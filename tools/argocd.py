@@ -68,6 +68,27 @@ class ArgoCD:
                 f"argocd.argoproj.io/{name}={value}",
             )
 
+    def report_for_charts(self) -> None:
+        """Report what the controllers of charts would, as charts and their images are out of reach.
+
+        Raises:
+            ClusterError: the API server refused it.
+        """
+        condition = {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}
+        reports: dict[str, Any] = {
+            "externalsecrets.external-secrets.io": condition,
+            "clustersecretstores.external-secrets.io": condition,
+            "imagevalidatingpolicies.policies.kyverno.io": {"conditionStatus": {"ready": True}},
+        }
+        for kind, status in reports.items():
+            for entry in self.cluster.get(kind, "--all-namespaces")["items"]:
+                namespace = entry["metadata"].get("namespace", "default")
+                self.cluster.kubectl(
+                    *("patch", kind, entry["metadata"]["name"], f"--namespace={namespace}"),
+                    *("--subresource=status", "--type=merge"),
+                    f"--patch={json.dumps({'status': status})}",
+                )
+
     def wait(self, what: str, timeout: float, condition: Any) -> None:  # noqa: ANN401
         """Wait until a function says true.
 

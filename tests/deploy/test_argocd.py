@@ -130,21 +130,7 @@ def test_waves_hold_until_the_one_before_is_healthy(delivery: Delivery) -> None:
 
 def test_the_services_wave_comes_when_the_platform_is_healthy(delivery: Delivery) -> None:
     argocd = delivery.argocd
-    # What external-secrets and Kyverno would report.
-    condition = {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}
-    reports: dict[str, Any] = {
-        "externalsecrets.external-secrets.io": condition,
-        "clustersecretstores.external-secrets.io": condition,
-        "imagevalidatingpolicies.policies.kyverno.io": {"conditionStatus": {"ready": True}},
-    }
-    for kind, status in reports.items():
-        for entry in argocd.cluster.get(kind, "--all-namespaces")["items"]:
-            namespace = entry["metadata"].get("namespace", "default")
-            argocd.cluster.kubectl(
-                *("patch", kind, entry["metadata"]["name"], f"--namespace={namespace}"),
-                *("--subresource=status", "--type=merge"),
-                f"--patch={json.dumps({'status': status})}",
-            )
+    argocd.report_for_charts()
 
     def arrived() -> bool:
         found = argocd.cluster.get("applicationsets.argoproj.io", "--namespace=argocd")["items"]

@@ -82,26 +82,6 @@ def bootstrap(argocd: ArgoCD, repository: Path) -> None:
     )
 
 
-def report_for_charts(argocd: ArgoCD) -> None:
-    """Report what the controllers of charts would, as charts and their images are out of reach."""
-    condition = {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}
-    reports: dict[str, Any] = {
-        "externalsecrets.external-secrets.io": condition,
-        "clustersecretstores.external-secrets.io": condition,
-        "imagevalidatingpolicies.policies.kyverno.io": {"conditionStatus": {"ready": True}},
-    }
-    for kind, status in reports.items():
-        for entry in argocd.cluster.get(kind, "--all-namespaces")["items"]:
-            namespace = entry["metadata"].get("namespace", "default")
-            argocd.cluster.kubectl(
-                *("patch", kind, entry["metadata"]["name"], f"--namespace={namespace}"),
-                *("--subresource=status", "--type=merge"),
-                f"--patch={json.dumps({'status': status})}",
-            )
-    # Otherwise the waves behind them are looked at every few minutes.
-    argocd.refresh()
-
-
 def bring_charts(argocd: ArgoCD, repository: Path) -> None:
     """Bring all that services wait for."""
     bootstrap(argocd, repository)
@@ -115,7 +95,9 @@ def bring_charts(argocd: ArgoCD, repository: Path) -> None:
         )
 
     argocd.wait("the platform is synced", 180, synced)
-    report_for_charts(argocd)
+    argocd.report_for_charts()
+    # Otherwise the waves behind them are looked at every few minutes.
+    argocd.refresh()
 
 
 class Live:
@@ -265,7 +247,9 @@ class Live:
 
     def first_pods(self) -> str:
         """Let Argo CD bring the service, and wait for its pods."""
-        report_for_charts(self.argocd)
+        self.argocd.report_for_charts()
+        # Otherwise the waves behind them are looked at every few minutes.
+        self.argocd.refresh()
         self.wait_synced("apps-orders", seconds=180)
         digest = self.released()
         until("orders is rolled out", lambda: self.rolled_out(digest), 180)
