@@ -115,8 +115,9 @@ class ArgoCD:
 
     def _install(self) -> None:
         """Make what Argo CD needs in the cluster, and the kinds of the platform."""
-        for file in schemas.crds():
-            self.cluster.kubectl("apply", "--server-side", f"--filename={file}")
+        # All at once, as each call costs half a second.
+        files = [f"--filename={file}" for file in schemas.crds()]
+        self.cluster.kubectl("apply", "--server-side", *files, timeout=180)
         self.cluster.kubectl("create", "namespace", "argocd")
         held = [self._object("ConfigMap", name, {}) for name in CONFIG_MAPS]
         held[0]["data"] = self.settings
