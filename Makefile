@@ -39,11 +39,11 @@ tools-all: tools ## Get those with builds of many minutes too
 
 .PHONY: test
 test: tools ## Rendering, static, contract and running proof
-	$(PYTEST) -n 2 --dist worksteal -m 'not big and not long and not live'
+	$(PYTEST) -n 2 --dist worksteal -m 'not big and not long and not live and not matrix'
 
 .PHONY: test-fast
 test-fast: .venv ## What needs no generated service to be installed
-	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big and not long and not live'
+	$(PYTEST) -n auto --dist loadgroup -m 'not slow and not image and not big and not long and not live and not matrix'
 
 .PHONY: test-big
 test-big: tools-all ## What `make test` leaves out: it needs builds of many minutes
@@ -54,6 +54,10 @@ test-long: tools ## The release with its scanner, and every alert rehearsed; ten
 	$(RUN) python -m tools.fetch --long
 	$(PYTEST) -n 2 --dist loadfile -m long
 
+.PHONY: matrix
+matrix: tools ## All checks of a generated repository, for every combination of answers (ONLY=...: one)
+	$(PYTEST) -n 2 -m matrix 'tests/matrix/test_matrix.py$(if $(ONLY),::test_a_combination_passes_its_checks[$(ONLY)])'
+
 .PHONY: live
 live: .venv ## One push through the whole chain, in a real cluster of one node (Linux, root)
 	PYTHONPATH=tests:. $(RUN) python -m live
@@ -63,7 +67,7 @@ test-live: .venv ## The same as a test
 	$(PYTEST) -n 0 -m live
 
 .PHONY: test-all
-test-all: test test-big test-long ## Everything
+test-all: test test-big matrix test-long ## Everything
 
 .PHONY: format
 format: .venv ## Format the Python code and mend what ruff can

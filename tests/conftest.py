@@ -81,6 +81,12 @@ def own_repo(default_repo: Path, tmp_path: Path) -> Path:
     return copy
 
 
+def between_workers(factory: pytest.TempPathFactory, name: str) -> Path:
+    """Return a folder of this test run that all worker processes see."""
+    base = factory.getbasetemp()
+    return (base.parent if base.name.startswith("popen-") else base) / name
+
+
 def commit(repository: Path) -> Path:
     """Make a git repository of a folder if it is none yet, and commit all its files."""
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
@@ -96,16 +102,14 @@ def ready_repo(default_repo: Path, tools: Tools, tmp_path_factory: pytest.TempPa
 
     One for all worker processes; tests do not change it.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if shared.name.startswith("popen-"):
-        shared = shared.parent
-    repository = shared / "ready" / default_repo.name
-    with FileLock(shared / "ready.lock"):
-        if not (shared / "ready.done").exists():
+    folder = between_workers(tmp_path_factory, "ready")
+    repository = folder / default_repo.name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
             shutil.copytree(default_repo, repository, symlinks=True)
             commit(repository)
             run("make", "setup", cwd=repository, path=tools.folder())
-            (shared / "ready.done").touch()
+            (folder / "done").touch()
     return repository
 
 
@@ -137,3 +141,23 @@ def deployable(
         return made[key]
 
     return repository
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file for each check of some files: what it said, nothing if they passed."""
+    folder = between_workers(tmp_path_factory, "judged")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how many combinations of answers were judged, by how many runs of checks."""
+    folder = between_workers(config._tmp_path_factory, "judged")  # type: ignore[attr-defined]
+    if folder.is_dir():
+        passed = [report.nodeid for report in terminalreporter.getreports("passed")]
+        combinations = sum("test_a_combination_passes" in name for name in passed)
+        runs = sum(not path.suffix for path in folder.iterdir())
+        terminalreporter.write_line(f"{combinations} combinations passed, {runs} runs of checks")

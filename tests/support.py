@@ -59,14 +59,15 @@ def choices() -> dict[str, list[str]]:
 def every_combination() -> Iterator[dict[str, str]]:
     """Yield the combinations of all choices.
 
-    It is the full product of those that share files. The license stands alone and `compute` shares a
-    few lines, so their values take turns: each meets every other answer.
+    It is the full product of those that share files. The license stands alone, so its values take
+    turns: each meets every other answer.
     """
     names = choices()
-    turns = {name: itertools.cycle(names.pop(name)) for name in ("license", "compute")}
-    for values in itertools.product(*names.values()):
-        answers = dict(zip(names, values, strict=True))
-        yield {**answers, **{name: next(turn) for name, turn in turns.items()}}
+    licenses = names.pop("license")
+    for number, values in enumerate(itertools.product(*names.values())):
+        # Shifted after each round, as the last of the choices has as many values.
+        turn = (number + number // len(licenses)) % len(licenses)
+        yield {**dict(zip(names, values, strict=True)), "license": licenses[turn]}
 
 
 def name_of(answers: Answers) -> str:
