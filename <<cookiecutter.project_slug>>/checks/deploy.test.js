@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { brokenRules, environments, factsOf } from './lib/facts.js';
+import { flows } from './lib/flows.js';
 import { apps, digestOf, objectsOf, render } from './lib/render.js';
 import { NO_DIGEST, read, root, services } from './lib/repository.js';
 
@@ -247,19 +248,9 @@ for (const service of apps) {
 }
 
 test('a flow is between services that are here', () => {
-  for (const file of globSync('deploy/flows/*.yaml', { cwd: root })) {
-    for (const { metadata, spec } of objectsOf(read(file))) {
-      const selected = [
-        spec.podSelector,
-        ...(spec.ingress ?? []).flatMap((rule) => rule.from ?? []).map((peer) => peer.podSelector),
-        ...(spec.egress ?? []).flatMap((rule) => rule.to ?? []).map((peer) => peer.podSelector),
-      ];
-      for (const selector of selected) {
-        const name = selector?.matchLabels?.['app.kubernetes.io/name'];
-        const known = name === undefined || services.includes(name);
-        assert.ok(known, `${file}: ${metadata.name} selects ${name}, which is no service`);
-      }
-    }
+  for (const { file, name, services: selected } of flows()) {
+    const unknown = selected.filter((service) => !services.includes(service));
+    assert.deepEqual(unknown, [], `${file}: ${name} selects ${unknown}, which is no service`);
   }
 });
 

@@ -1,14 +1,17 @@
 // Where things are in this repository.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 /** The repository's root folder. */
 export const root = resolve(import.meta.dirname, '../..');
 
-/** The names of all services: the folders of services/. */
-export const services = readdirSync(join(root, 'services'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => entry.name);
+/**
+ * The names of all services: the folders of services/ with a package.json. Another branch may have left
+ * the dependencies of a service that is not here.
+ */
+export const services = readdirSync(join(root, 'services')).filter((name) =>
+  existsSync(join(root, 'services', name, 'package.json')),
+);
 
 /** The text of a file, by its path from the root. */
 export const read = (...path) => readFileSync(join(root, ...path), 'utf8');

@@ -1,19 +1,9 @@
 // What git knows of releases. `ref` is a commit, or a branch like origin/main.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import { git } from '../../../checks/lib/git.js';
 import { NO_DIGEST, releaseFile, root } from '../../../checks/lib/repository.js';
 
-/**
- * Runs git and returns what it prints.
- * @throws {Error} with git's own message.
- */
-export function git(...args) {
-  try {
-    const options = { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] };
-    return execFileSync('git', args, options).trimEnd();
-  } catch (error) {
-    throw new Error(`git ${args.join(' ')}\n${error.stderr || error.message}`);
-  }
-}
+export { git };
 
 /** Whether a command of git answers yes. */
 export const asksGit = (...args) => spawnSync('git', args, { cwd: root }).status === 0;
