@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Usage: checks/require-tool.sh TOOL... - end with a remedy when a tool is missing, and warn when
-# its version is not the one that mise.toml pins and CI uses.
+# Usage: checks/require-tool.sh TOOL... - end with a remedy when a tool is missing, or Node.js is too old for
+# the programs here, and warn when a version is not the one that mise.toml pins and CI uses.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -45,14 +45,24 @@ version_of() {
   esac
 }
 
+remedy_of() {
+  case "$1" in
+    aws) echo 'install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html' ;;
+    docker) echo 'install Docker Engine: https://docs.docker.com/engine/install/' ;;
+    *)
+      if command -v mise >/dev/null; then
+        # shellcheck disable=SC2016 # for the reader to run
+        echo "run 'mise install'; after that, let this shell use it: "'eval "$(mise activate bash)" (or zsh)'
+      else
+        echo "run 'mise install' (https://mise.jdx.dev), or put $1 on PATH yourself"
+      fi
+      ;;
+  esac
+}
+
 for tool in "$@"; do
   if ! command -v "$tool" >/dev/null; then
-    case "$tool" in
-      aws) remedy='install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html' ;;
-      docker) remedy='install Docker Engine: https://docs.docker.com/engine/install/' ;;
-      *) remedy="run 'mise install' (https://mise.jdx.dev), or put $tool on PATH yourself" ;;
-    esac
-    echo "$tool is missing: $remedy" >&2
+    echo "$tool is missing: $(remedy_of "$tool")" >&2
     status=1
     continue
   fi
@@ -61,8 +71,15 @@ for tool in "$@"; do
   wanted=$(sed -n "s|^$pin = \"\([^\"]*\)\".*|\1|p" mise.toml)
   # Not head: it hangs up on a program that says more, which then ends this one without a word.
   found=$(version_of "$tool" 2>&1 | awk 'NR <= 2')
-  if [[ ! " ${found//$'\n'/ } " =~ [^0-9.]${wanted//./\\.}[^0-9.] ]]; then
-    echo "warning: mise.toml pins $tool $wanted; $(command -v "$tool") is: ${found%%$'\n'*}" >&2
+  [[ ! " ${found//$'\n'/ } " =~ [^0-9.]${wanted//./\\.}[^0-9.] ]] || continue
+  where="$(command -v "$tool") is: ${found%%$'\n'*}"
+  major=${found#v}
+  if [[ $tool == node && ${major%%.*} =~ ^[0-9]+$ ]] && ((${major%%.*} < ${wanted%%.*})); then
+    # An older one would run some of our programs, and do nothing without a word.
+    echo "node is too old; mise.toml pins $wanted, and $where: $(remedy_of node)" >&2
+    status=1
+  else
+    echo "warning: mise.toml pins $tool $wanted; $where" >&2
   fi
 done
 exit "$status"

@@ -712,6 +712,29 @@ def test_another_version_of_a_tool_is_a_warning(default_repo: Path, tmp_path: Pa
     assert "mise.toml pins hadolint" in result.stderr and "1.0.0" in result.stderr
 
 
+def test_an_older_node_ends_what_would_do_nothing_with_it(
+    default_repo: Path, tmp_path: Path
+) -> None:
+    """`import.meta.main` is not there: a program would end well without a word."""
+    program = tmp_path / "node"
+    program.write_text("#!/bin/sh\necho v22.4.1\n", encoding="utf-8")
+    program.chmod(0o755)
+    result = run("make", "tools", cwd=default_repo, path=tmp_path, check=False)
+    assert result.returncode != 0
+    assert re.search(r"^node is too old; .* is: v22\.4\.1: run 'mise install'", result.stderr, re.M)
+
+
+def test_who_has_mise_hears_that_the_shell_must_use_it(default_repo: Path, tmp_path: Path) -> None:
+    """Else `mise install` would be the answer to what is missing after `mise install`."""
+    program = tmp_path / "mise"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o755)
+    result = run(
+        "checks/require-tool.sh", "no-such-tool", cwd=default_repo, path=tmp_path, check=False
+    )
+    assert 'eval "$(mise activate bash)"' in result.stderr
+
+
 def test_the_pinned_versions_pass_without_a_warning(default_repo: Path, tools: Tools) -> None:
     names = ["node", "hadolint", "shellcheck", "promtool", "amtool"]
     names += ["kustomize", "helm", "kubectl", "kubeconform"]
