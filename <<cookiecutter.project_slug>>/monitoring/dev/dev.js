@@ -3,27 +3,11 @@ import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root, services } from '../../checks/lib/repository.js';
+import { portsOf } from './ports.js';
 import { readable } from './receiver.js';
 import { Stack } from './stack.js';
 
-// Beside the service's own ports, and where others look for each. Each can be set as a variable.
-const PORTS = {
-  PROMETHEUS_PORT: 9091,
-  ALERTMANAGER_PORT: 9093,
-  GRAFANA_PORT: 3000,
-  MAILPIT_PORT: 8025,
-  SMTP_PORT: 1025,
-};
 const SETTLE_MS = 100;
-
-async function portsOf(service) {
-  const { ConfigSchema } = await import(`../../services/${service}/src/config.ts`);
-  const { HTTP_PORT, METRICS_PORT } = ConfigSchema.properties;
-  const defaults = { HTTP_PORT: HTTP_PORT.default, METRICS_PORT: METRICS_PORT.default, ...PORTS };
-  return Object.fromEntries(
-    Object.entries(defaults).map(([name, port]) => [name, Number(process.env[name] || port)]),
-  );
-}
 
 function show(stack) {
   const { assumed, memoryLimit } = stack.workload;
