@@ -201,6 +201,8 @@ function main() {
   const options = { method: text, header: text, input: text };
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const [command, path] = positionals;
+  // Whether the login is good.
+  if (`${command} ${path}` === 'auth status') return;
   if (command !== 'api') throw new Error(`unknown command "${command}" for "gh"`);
   const github = new GitHub(state);
   try {
