@@ -59,8 +59,12 @@ matrix: tools ## All checks of a generated repository, for every combination of 
 	$(PYTEST) -n 2 -m matrix 'tests/matrix/test_matrix.py$(if $(ONLY),::test_a_combination_passes_its_checks[$(ONLY)])'
 
 .PHONY: live
-live: .venv ## One push through the whole chain, in a real cluster of one node (Linux, root)
-	PYTHONPATH=tests:. $(RUN) python -m live
+live: .venv ## One push through the whole chain, in a real cluster of one node (Linux, root; SET=canary)
+	PYTHONPATH=tests:. $(RUN) python -m live --set $(or $(SET),helm)
+
+.PHONY: live-scale
+live-scale: .venv ## Argo CD brings fifty-one services to a real API server; its memory (Linux, root)
+	PYTHONPATH=tests:. $(RUN) python -m live.scale
 
 .PHONY: test-live
 test-live: .venv ## The same as a test

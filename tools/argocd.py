@@ -118,6 +118,8 @@ class ArgoCD:
         # All at once, as each call costs half a second.
         files = [f"--filename={file}" for file in schemas.crds()]
         self.cluster.kubectl("apply", "--server-side", *files, timeout=180)
+        kinds = [f"crd/{name}.argoproj.io" for name in ("applications", "applicationsets")]
+        self.cluster.kubectl("wait", *kinds, "--for=condition=Established", "--timeout=50s")
         self.cluster.kubectl("create", "namespace", "argocd")
         held = [self._object("ConfigMap", name, {}) for name in CONFIG_MAPS]
         held[0]["data"] = self.settings

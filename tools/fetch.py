@@ -362,6 +362,16 @@ TOOLS: dict[str, Tool] = {
             minutes=3,
         ),
     ),
+    # At the version of the chart in deploy/platform, as its CRDs in tools/schemas.py are.
+    "argo-rollouts": Tool(
+        "=1.9.0",
+        GoModule(
+            "github.com/argoproj/argo-rollouts",
+            "cmd/rollouts-controller",
+            stamp="github.com/argoproj/argo-rollouts/utils/version.version={}",
+            minutes=4,
+        ),
+    ),
     "kyverno": Tool(
         "=1.19.1",
         GoModule(
@@ -480,6 +490,8 @@ LIVE = (
     "metrics-server",
     *("cosign", "crane", "trivy", "kwok"),
 )
+# What is needed beside a cluster that is there already.
+GIVEN = ("argocd", "cosign", "crane", "trivy")
 GROUPS = {"--big": BIG, "--long": BIG + LONG, "--live": BIG + LIVE}
 
 

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from deploy.test_network import Actor
+
 from tools import fetch
 from tools.cluster import ControlPlane
 
@@ -36,12 +38,12 @@ POD_IDENTITY, METADATA = "169.254.170.23", "169.254.169.254"
 RECEIVER = "203.0.113.8"
 POD_NETWORK, SERVICE_NETWORK = "10.245.0.0/16", "10.96.0.0/16"
 REGISTRY = "127.0.0.1:5000"
-PROBE = f"{REGISTRY}/acme-shop/probe"
 # Debian's LLVM, with which Cilium compiles its programs for the kernel.
 LLVM = Path("/usr/lib/llvm-19/bin")
+# What every run needs, and what only a cluster of our own does.
+BASIC = {"buildah": "buildah", "redis-server": "redis-server"}
 PACKAGES = {
-    "buildah": "buildah",
-    "redis-server": "redis-server",
+    **BASIC,
     "ip": "iproute2",
     "nft": "nftables",
     "bpftool": "bpftool",
@@ -56,27 +58,33 @@ class LiveError(Exception):
     """Something did not come true; the message says what."""
 
 
-def why_not() -> str:
-    """Return in one line why there can be no such cluster here, or nothing."""
+def why_not(given: bool = False) -> str:
+    """Return in one line why there can be no such cluster here, or nothing.
+
+    `given`: there is a cluster already, and it can only be the rest.
+    """
     if sys.platform != "linux":
         return f"it needs Linux, and this is {platform.system()}"
     if os.geteuid() != 0:
         return "it needs root, for namespaces, mounts and control groups"
-    missing = [package for name, package in PACKAGES.items() if shutil.which(name) is None]
-    missing += [] if (LLVM / "clang").is_file() else ["clang-19 llvm-19"]
-    missing += [] if Path("/usr/include/seccomp.h").is_file() else ["libseccomp-dev"]
+    packages = BASIC if given else PACKAGES
+    missing = [package for name, package in packages.items() if shutil.which(name) is None]
+    if not given:
+        missing += [] if (LLVM / "clang").is_file() else ["clang-19 llvm-19"]
+        missing += [] if Path("/usr/include/seccomp.h").is_file() else ["libseccomp-dev"]
     if missing:
         return "apt-get install --no-install-recommends " + " ".join(missing)
     return ""
 
 
-def isolated(command: list[str], home: Path) -> int:
+def isolated(command: list[str], home: Path, network: bool = True) -> int:
     """Run a command as the first process of namespaces of its own, and clean up after it.
 
-    It has a folder for temporary files that the caller removes.
+    It has a folder for temporary files that the caller removes. Without `network` it shares ours.
     """
     environment = {**os.environ, INSIDE: CGROUP, "TMPDIR": str(home)}
-    unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    unshare += ["--net"] if network else []
     # Should this process be killed, they end too.
     process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", *unshare, *command], env=environment)
 
@@ -87,11 +95,11 @@ def isolated(command: list[str], home: Path) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # What the command collects then is worth a while.
+        # What the command collects then is worth a while, and what it removes elsewhere a longer one.
         for child in children(process.pid):
             os.kill(child, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(20)
+            process.wait(20 if network else 180)
         return 130
     finally:
         process.kill()
@@ -163,6 +171,33 @@ def until(what: str, probe: Callable[[], T | None], seconds: float = 120) -> T:
         time.sleep(0.2)
 
 
+def build_probe(target: Path) -> None:
+    """Build the one program of our own; in namespaces without a network too, as it needs nothing."""
+    fetch.go(["build", "-C", str(HERE / "probe"), "-o", str(target), "."], "building the probe")
+
+
+def push_probe(probe: Path, registry: str) -> str:
+    """Put the one image that is not of the repository into a registry; return its name."""
+    crane = str(fetch.program("crane"))
+    image = f"{registry}/acme-shop/probe:1"
+    layer = probe.with_suffix(".tar")
+    with tarfile.open(layer, "w") as tar:
+        entry = tarfile.TarInfo("probe")
+        entry.mode, entry.size = 0o755, probe.stat().st_size
+        tar.addfile(entry, io.BytesIO(probe.read_bytes()))
+
+    def push() -> str:
+        with contextlib.suppress(LiveError):
+            return sh(crane, "append", f"--new_layer={layer}", f"--new_tag={image}")
+        return ""
+
+    until(f"the registry {registry} answers", push, 20)
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    options = ("--entrypoint=/probe", f"--set-platform=linux/{machine}", "--user=65532")
+    sh(crane, "mutate", *options, f"--tag={image}", image)
+    return f"{registry}/acme-shop/probe@{sh(crane, 'digest', image).strip()}"
+
+
 def make_private() -> None:
     """Give this mount namespace what the programs write to outside of their folders."""
     sh("mount", "--make-rprivate", "/")
@@ -179,7 +214,137 @@ def own_cgroup() -> str:
     return os.environ[INSIDE]
 
 
-class Cluster(ControlPlane):
+def listed(*objects: Mapping[str, Any]) -> str:
+    """Return objects as a text for kubectl."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+
+
+def start_metrics(plane: ControlPlane, address: str, certificates: Path, *flags: str) -> None:
+    """Start metrics-server at an address that the API server reaches."""
+    config = plane.kubeconfig
+    plane.start(
+        "metrics-server",
+        [
+            *(str(fetch.program("metrics-server")), f"--kubeconfig={config}"),
+            *(f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}"),
+            "--authentication-tolerate-lookup-failure",
+            *("--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP"),
+            *(f"--bind-address={address}", "--secure-port=4443", "--metric-resolution=15s"),
+            f"--cert-dir={certificates}",
+            *flags,
+        ],
+    )
+    name = {"name": "metrics-server", "namespace": "kube-system"}
+    port = {"name": "https", "port": 443}
+    rules = [
+        {"apiGroups": ["metrics.k8s.io"], "resources": ["*"], "verbs": ["*"]},
+        # By this the API server finds out whether it is there.
+        {"nonResourceURLs": ["/apis/metrics.k8s.io/*"], "verbs": ["get"]},
+    ]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "metrics"}
+    # The API server asks without a certificate; who asked the API server, it has judged itself.
+    nobody = {"apiGroup": role["apiGroup"], "kind": "User", "name": "system:anonymous"}
+    objects: list[Any] = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": [port]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": name,
+            "subsets": [{"addresses": [{"ip": address}], "ports": [{**port, "port": 4443}]}],
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.metrics.k8s.io"},
+            "spec": {
+                **{"group": "metrics.k8s.io", "version": "v1beta1", "service": name},
+                **{"groupPriorityMinimum": 100, "versionPriority": 100},
+                "insecureSkipTLSVerify": True,
+            },
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "metrics"},
+            "rules": rules,
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "metrics"},
+            "roleRef": role,
+            "subjects": [nobody],
+        },
+    ]
+    plane.kubectl("apply", "--server-side", "--filename=-", stdin=listed(*objects))
+    plane.kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available")
+
+
+class Base(ControlPlane):
+    """What the steps ask of a cluster, whether it is our own or a given one."""
+
+    def __init__(self, home: Path, *flags: str, address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(*flags, address=address, port=port)
+        self.home = home
+        self.seconds: dict[str, float] = {}
+        self.probe_image = ""
+        # Where a release goes, and pods come from.
+        self.registry = REGISTRY
+        # The place of a load balancer, where there is one outside of all pods.
+        self.outside = ""
+        # Whether it is somebody else's.
+        self.given = False
+
+    def actors(self, every: Mapping[str, Actor]) -> dict[str, Actor]:
+        """Return those of the analyser's table that can be here."""
+        raise NotImplementedError
+
+    def place(self, pod: Mapping[str, Any]) -> str:
+        """Return what `connect` knows the network of a pod by."""
+        raise NotImplementedError
+
+    def connect(self, place: str, addresses: list[str]) -> dict[str, bool]:
+        """Say which PROTOCOL:HOST:PORT answer from a place."""
+        raise NotImplementedError
+
+    def load(self, url: str, connections: int = 8) -> contextlib.AbstractContextManager[Any]:
+        """Send requests as a load balancer would; the report is complete after the block."""
+        raise NotImplementedError
+
+    def _timed(self, what: str, start: Callable[[], None]) -> None:
+        started = time.monotonic()
+        start()
+        self.seconds[what] = time.monotonic() - started
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects, as their owner."""
+        self.kubectl("apply", "--server-side", "--filename=-", stdin=listed(*objects))
+
+    def keep(self, folder: Path) -> None:
+        """Write what there is to know about a failure into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in [*self._folder.glob("*.log"), *self.home.glob("*.log")]:
+            shutil.copyfile(file, folder / file.name)
+        queries = {
+            "events.txt": ("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"),
+            "describe-pods.txt": ("describe", "pods", "--all-namespaces"),
+            "describe-nodes.txt": ("describe", "nodes"),
+            "objects.txt": (
+                "get",
+                "all,applications,networkpolicies",
+                "--all-namespaces",
+                "-o",
+                "wide",
+            ),
+            "applications.yaml": ("get", "applications", "--all-namespaces", "-o", "yaml"),
+        }
+        for name, arguments in queries.items():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                result = self.kubectl(*arguments, check=False)
+                (folder / name).write_text(result.stdout + result.stderr, encoding="utf-8")
+
+
+class Cluster(Base):
     """The cluster; use it as a context manager, inside of `isolated`.
 
     `home` is a folder for all that it writes. Beside the node there is one more network namespace,
@@ -189,15 +354,13 @@ class Cluster(ControlPlane):
 
     def __init__(self, home: Path) -> None:
         super().__init__(
+            home,
             "--endpoint-reconciler-type=lease",
             "--kubelet-preferred-address-types=InternalIP",
             address=NODE,
             # As on EKS: policies let pods reach the API server by its port, behind its Service.
             port=443,
         )
-        self.home = home
-        self.seconds: dict[str, float] = {}
-        self.probe_image = ""
 
     def _start_all(self) -> None:
         """Start everything, in the order in which each needs the other."""
@@ -211,18 +374,10 @@ class Cluster(ControlPlane):
         self._timed("Cilium, node ready", self._start_network)
         self._timed("metrics-server", self._start_metrics)
 
-    def _timed(self, what: str, start: Callable[[], None]) -> None:
-        started = time.monotonic()
-        start()
-        self.seconds[what] = time.monotonic() - started
-
     def _make_network(self) -> None:
         make_private()
         self.probe = self.home / "probe"
-        # In namespaces of its own there is nothing to download from; it needs nothing.
-        fetch.go(
-            ["build", "-C", str(HERE / "probe"), "-o", str(self.probe), "."], "building the probe"
-        )
+        build_probe(self.probe)
         ports = [f"tcp:{SOMEBODY}:{port}" for port in (22, 80, 443, 587, 5432)]
         ports += [f"tcp:{address}:80" for address in (POD_IDENTITY, METADATA)]
         outside = subprocess.Popen(["unshare", "--net", str(self.probe), "pause"])
@@ -253,22 +408,7 @@ class Cluster(ControlPlane):
         """Serve a registry, and put into it the one image that is not of the repository."""
         crane = str(fetch.program("crane"))
         self.start("registry", [crane, "registry", "serve", f"--address={REGISTRY}"])
-        layer = self.home / "probe.tar"
-        with tarfile.open(layer, "w") as tar:
-            entry = tarfile.TarInfo("probe")
-            entry.mode, entry.size = 0o755, self.probe.stat().st_size
-            tar.addfile(entry, io.BytesIO(self.probe.read_bytes()))
-
-        def push() -> str:
-            with contextlib.suppress(LiveError):
-                return sh(crane, "append", f"--new_layer={layer}", f"--new_tag={PROBE}:1")
-            return ""
-
-        until("the registry answers", push, 20)
-        machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-        options = ("--entrypoint=/probe", f"--set-platform=linux/{machine}", "--user=65532")
-        sh(crane, "mutate", *options, f"--tag={PROBE}:1", f"{PROBE}:1")
-        self.probe_image = f"{PROBE}@{sh(crane, 'digest', f'{PROBE}:1').strip()}"
+        self.probe_image = push_probe(self.probe, REGISTRY)
 
     def _start_controllers(self) -> None:
         common: dict[str, str | Path] = {
@@ -440,61 +580,12 @@ BinaryName = "{fetch.program("runc")}"
 
     def _start_metrics(self) -> None:
         """Start metrics-server on the node: without it no HorizontalPodAutoscaler is healthy."""
-        config = self.kubeconfig
-        self.start(
-            "metrics-server",
-            [
-                *(str(fetch.program("metrics-server")), f"--kubeconfig={config}"),
-                *(f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}"),
-                "--authentication-tolerate-lookup-failure",
-                *("--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP"),
-                *(f"--bind-address={NODE}", "--secure-port=4443", "--metric-resolution=15s"),
-                f"--cert-dir={self.home / 'metrics-server'}",
-            ],
-        )
-        name = {"name": "metrics-server", "namespace": "kube-system"}
-        port = {"name": "https", "port": 443}
-        rules = [{"apiGroups": ["metrics.k8s.io"], "resources": ["*"], "verbs": ["*"]}]
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "metrics"}
-        # The API server asks without a certificate; who asked the API server, it has judged itself.
-        nobody = {"apiGroup": role["apiGroup"], "kind": "User", "name": "system:anonymous"}
-        self.apply(
-            {"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": [port]}},
-            {
-                "apiVersion": "v1",
-                "kind": "Endpoints",
-                "metadata": name,
-                "subsets": [{"addresses": [{"ip": NODE}], "ports": [{**port, "port": 4443}]}],
-            },
-            {
-                "apiVersion": "apiregistration.k8s.io/v1",
-                "kind": "APIService",
-                "metadata": {"name": "v1beta1.metrics.k8s.io"},
-                "spec": {
-                    **{"group": "metrics.k8s.io", "version": "v1beta1", "service": name},
-                    **{"groupPriorityMinimum": 100, "versionPriority": 100},
-                    "insecureSkipTLSVerify": True,
-                },
-            },
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRole",
-                "metadata": {"name": "metrics"},
-                "rules": rules,
-            },
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": "metrics"},
-                "roleRef": role,
-                "subjects": [nobody],
-            },
-        )
+        start_metrics(self, NODE, self.home / "metrics-server")
 
-    def apply(self, *objects: Mapping[str, Any]) -> None:
-        """Apply objects, as their owner."""
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        self.kubectl("apply", "--server-side", "--filename=-", stdin=text)
+    def actors(self, every: Mapping[str, Actor]) -> dict[str, Actor]:
+        """Return all but those of charts that the repository has not, and of other kinds of nodes."""
+        absent = ("Argo Rollouts", "the node's DNS")
+        return {name: actor for name, actor in every.items() if name not in absent}
 
     def pid(self, pod: Mapping[str, Any]) -> int:
         """Return the id of a process of a pod, from the control group that it is in."""
@@ -506,9 +597,13 @@ BinaryName = "{fetch.program("runc")}"
                         return int(entry.name)
         raise LiveError(f"{pod['metadata']['name']} has no process")
 
-    def connect(self, namespace_of: int | str, addresses: list[str]) -> dict[str, bool]:
+    def place(self, pod: Mapping[str, Any]) -> str:
+        """Return the id of a process of a pod."""
+        return str(self.pid(pod))
+
+    def connect(self, place: str, addresses: list[str]) -> dict[str, bool]:
         """Say which PROTOCOL:HOST:PORT answer in the network namespace of a process."""
-        there = ("nsenter", f"--net=/proc/{namespace_of}/ns/net", str(self.probe))
+        there = ("nsenter", f"--net=/proc/{place}/ns/net", str(self.probe))
         answers: dict[str, bool] = json.loads(sh(*there, "connect", *addresses))
         return answers
 
@@ -527,26 +622,3 @@ BinaryName = "{fetch.program("runc")}"
         finally:
             process.terminate()
             report.update(json.loads(process.communicate(timeout=30)[0]))
-
-    def keep(self, folder: Path) -> None:
-        """Write what there is to know about a failure into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in [*self._folder.glob("*.log"), *self.home.glob("*.log")]:
-            shutil.copyfile(file, folder / file.name)
-        queries = {
-            "events.txt": ("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"),
-            "describe-pods.txt": ("describe", "pods", "--all-namespaces"),
-            "describe-nodes.txt": ("describe", "nodes"),
-            "objects.txt": (
-                "get",
-                "all,applications,networkpolicies",
-                "--all-namespaces",
-                "-o",
-                "wide",
-            ),
-            "applications.yaml": ("get", "applications", "--all-namespaces", "-o", "yaml"),
-        }
-        for name, arguments in queries.items():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                result = self.kubectl(*arguments, check=False)
-                (folder / name).write_text(result.stdout + result.stderr, encoding="utf-8")

@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,18 @@ from delivery import layouts
 from delivery.test_release import IDENTITY, Checkout, script
 from deploy.test_network import ACTORS, NOT_OURS, Actor, allowed, pod
 from live import cluster as node
-from live.cluster import Cluster, LiveError, until
+from live.cluster import Base, LiveError, until
 from services.image import Buildah
 from support import ROOT, run, with_facts
 
 from tools import fetch, vulnerabilities
 from tools.argocd import ArgoCD
 
-# Not the default answers.
-ANSWERS = {"manifests": "helm", "notifications": "slack-and-email", "license": "MIT"}
-FACTS = {
-    "gitRepository": "git://127.0.0.1/acme-shop",
-    "registry": node.REGISTRY,
-    "loadBalancerCidr": "10.0.240.0/20",
+# Not the default answers. All steps are for the first set; the others go a shorter way.
+SETS = {
+    "helm": {"manifests": "helm", "notifications": "slack-and-email", "license": "MIT"},
+    "kustomize": {"manifests": "kustomize", "container_registry": "ghcr"},
+    "canary": {"rollout": "canary", "compute": "auto-mode", "notifications": "slack-and-email"},
 }
 SOURCE = "src/routes/greetings.ts"
 # The Applications of the platform that hold no chart.
@@ -35,12 +36,21 @@ OURS = ("platform-policies", "platform-config", "platform-monitoring")
 Object = dict[str, Any]
 
 
-def prepare(home: Path) -> None:
+def facts(registry: str = node.REGISTRY, load_balancer: str = "10.0.240.0/20") -> dict[str, str]:
+    """Return what the environments of the repository shall know."""
+    return {
+        "gitRepository": "git://127.0.0.1/acme-shop",
+        "registry": registry,
+        "loadBalancerCidr": load_balancer,
+    }
+
+
+def prepare(home: Path, answers: dict[str, str], known: dict[str, str]) -> None:
     """Do what needs the network: generate the repository, install what its checks need, build its image."""
     programs = fetch.commands()
-    options = {"no_input": True, "extra_context": ANSWERS, "output_dir": str(home / "generated")}
+    options = {"no_input": True, "extra_context": answers, "output_dir": str(home / "generated")}
     generated = Path(cookiecutter(str(ROOT), **options))
-    path = with_facts(generated, home / "checkout", FACTS)
+    path = with_facts(generated, home / "checkout", known)
     run("npm", "ci", "--no-audit", "--no-fund", cwd=path / "checks", path=programs)
     run("git", "init", "--quiet", "--initial-branch=main", cwd=path)
     run("git", "add", "--all", cwd=path)
@@ -59,8 +69,6 @@ def prepare(home: Path) -> None:
     engine.layout(image, home / "image", "arm64")
     engine.close()
     vulnerabilities.make(home / "trivy", [])
-    for module, tool in (("github.com/cilium/cilium", "cilium-agent"),):
-        fetch.go_module(module, f"v{fetch.TOOLS[tool].version}", f"getting {module}")
 
 
 def settings_of(repository: Path) -> dict[str, str]:
@@ -103,9 +111,11 @@ def bring_charts(argocd: ArgoCD, repository: Path) -> None:
 class Live:
     """The repository, its cluster and its Argo CD."""
 
-    def __init__(self, home: Path, cluster: Cluster) -> None:
+    def __init__(self, home: Path, cluster: Base, workload: str = "deployment") -> None:
         self.home = home
         self.cluster = cluster
+        # The kind that has the service's pods.
+        self.workload = workload
         self.figures: dict[str, float] = {}
         self.checkout = self._checkout()
         self.argocd = ArgoCD(home / "git", settings_of(self.checkout.path), cluster)
@@ -211,15 +221,16 @@ class Live:
 
     def rolled_out(self, digest: str) -> bool:
         """Say whether all pods of the service are ready, and run an image."""
-        (deployment,) = self.cluster.get(
-            "deployments", "--namespace=apps", "--field-selector=metadata.name=orders"
-        )["items"]
-        state, generation = deployment["status"], deployment["metadata"]["generation"]
-        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-        wanted = deployment["spec"]["replicas"]
+        found = self.cluster.get(self.workload, "orders", "--namespace=apps")
+        state, generation = found["status"], found["metadata"]["generation"]
+        image = found["spec"]["template"]["spec"]["containers"][0]["image"]
+        # An HorizontalPodAutoscaler sets it.
+        wanted = found["spec"].get("replicas", 0)
         return bool(
             image.endswith(digest)
-            and state.get("observedGeneration") == generation
+            # A Rollout has it as text.
+            and str(state.get("observedGeneration")) == str(generation)
+            and state.get("phase", "Healthy") == "Healthy"
             and wanted
             == state.get("replicas")
             == state.get("updatedReplicas")
@@ -269,6 +280,13 @@ class Live:
 
     def change_under_load(self) -> str:
         """Push a change of the service; the new pods take over while requests come in."""
+        if not self.cluster.given:
+            # With metrics of its pods; a given cluster need not have a metrics-server.
+            self.argocd.wait(
+                "Argo CD calls the service healthy",
+                90,
+                lambda: self.status("apps-orders", "health", "status") == "Healthy",
+            )
         text = (self.checkout.path / "services/orders" / SOURCE).read_text("utf-8")
         with self.cluster.load(f"http://{self.address()}/v1/greetings/Ada") as report:
             time.sleep(2)
@@ -309,8 +327,11 @@ class Live:
         self.figures["drift to healed"] = time.monotonic() - started
         return "a deleted NetworkPolicy and a changed Deployment are as git says again"
 
-    def bad_commit(self) -> str:
-        """Release an image that crashes: the old pods stay, and a git revert restores."""
+    def bad_commit(self, seen: Callable[[], object] | None = None) -> str:
+        """Release an image that crashes: the old pods stay, and a git revert restores.
+
+        With `seen`, the revert waits until whoever watches says that he has seen it.
+        """
         before = self.released()
         text = 'throw new Error("This version does not start");\n'
         with self.cluster.load(f"http://{self.address()}/v1/greetings/Ada") as report:
@@ -326,24 +347,28 @@ class Live:
                 )
 
             until("a pod of the bad image crashes", crashes, 180)
-            # Long enough for Prometheus to see it.
-            time.sleep(35)
-            checkout = self.checkout
-            checkout.git("fetch", "--quiet", "origin")
-            checkout.git("checkout", "--quiet", "-B", "main", "origin/main")
-            checkout.git("revert", "--no-edit", "HEAD", "HEAD~1")
-            checkout.git("push", "--quiet", "origin", "HEAD:main")
-            self.argocd.refresh()
+            if seen:
+                until("Prometheus sees a pod that crashes", seen, 120)
+            self.revert(2)
             until("the revert is rolled out", lambda: self.rolled_out(before), 180)
         return f"its pod crashed, a git revert took it away; {self.no_failure(report)}"
 
+    def revert(self, count: int) -> None:
+        """Revert the last commits, and push that."""
+        checkout = self.checkout
+        checkout.git("fetch", "--quiet", "origin")
+        checkout.git("checkout", "--quiet", "-B", "main", "origin/main")
+        checkout.git("revert", "--no-edit", *("HEAD", *(f"HEAD~{n}" for n in range(1, count))))
+        checkout.git("push", "--quiet", "origin", "HEAD:main")
+        self.argocd.refresh()
+
     def refused(self) -> str:
         """Start pods that break a policy."""
-        image = f"{node.REGISTRY}/acme-shop/orders@{self.released()}"
+        image = f"{self.cluster.registry}/acme-shop/orders@{self.released()}"
         attempts: dict[str, Object] = {
             "violates PodSecurity": {"image": image, "securityContext": {"privileged": True}},
             "rule image-registry": {"image": "docker.io/library/nginx@sha256:" + "a" * 64},
-            "rule image-by-digest": {"image": f"{node.REGISTRY}/acme-shop/orders:latest"},
+            "rule image-by-digest": {"image": f"{self.cluster.registry}/acme-shop/orders:latest"},
             "No limit is specified": {"image": image, "resources": {}},
         }
         for message, container in attempts.items():
@@ -362,76 +387,88 @@ class Live:
 
     def network(self) -> str:
         """Try every connection of the analyser's table for real, and compare."""
-        actors = {
-            name: actor
-            for name, actor in ACTORS.items()
-            # Of charts that this repository does not have, and of other kinds of nodes.
-            if name not in ("Argo Rollouts", "the node's DNS")
-        }
-        actors["a thief of labels"] = pod(
-            30, "default", "prometheus", {}, **ACTORS["orders"].labels
+        actors = self.cluster.actors(
+            {
+                **ACTORS,
+                "a thief of labels": pod(
+                    30, "default", "prometheus", {}, **ACTORS["orders"].labels
+                ),
+            }
         )
         pods = self.start_actors(actors)
         scratch = self.home / "analysis"
         scratch.mkdir()
         said = allowed(self.checkout.path, "dev", fetch.program("cyclonus"), scratch, actors=actors)
+        # By its Service too, where the port of users is another one.
         service = self.address()
-        wrong, count = [], 0
+        questions: dict[str, dict[str, tuple[str, str]]] = {}
         for source, one in actors.items():
-            if not one.namespace and source != "a load balancer":
+            if not pods[source].get("place"):
                 continue
-            questions: dict[str, tuple[str, str]] = {}
+            asked = questions[source] = {}
             for target, other in actors.items():
                 if source == target or {one.namespace, other.namespace} <= NOT_OURS:
                     continue
                 for port, number in other.ports.items():
                     protocol = "udp" if port.endswith("/UDP") else "tcp"
-                    questions[f"{protocol}:{pods[target]['ip']}:{number}"] = (target, port)
+                    asked[f"{protocol}:{pods[target]['ip']}:{number}"] = (target, port)
                     if target == "orders":
-                        # By its Service too, where the port of users is another one.
-                        number = {"http": 80}.get(port, number)
-                        questions[f"tcp:{service}:{number}"] = (target, port)
-            place = pods[source].get("pid", self.cluster.outside)
-            for address, answers in self.cluster.connect(place, list(questions)).items():
-                target, port = questions[address]
+                        by_service = {"http": 80}.get(port, number)
+                        asked[f"tcp:{service}:{by_service}"] = (target, port)
+        # One that nothing but a policy stops.
+        stranger, orders = pods["a pod of another namespace"], f"tcp:{pods['orders']['ip']}:8080"
+        if self.cluster.given and self.cluster.connect(stranger["place"], [orders])[orders]:
+            return (
+                "ONLY THE ANALYSER SPOKE: no network policy is enforced here. "
+                f"It says that {len(said)} connections are allowed; none was tried"
+            )
+        with ThreadPoolExecutor(4) as pool:
+            answers = pool.map(
+                lambda source: self.cluster.connect(pods[source]["place"], list(questions[source])),
+                questions,
+            )
+        wrong, count = [], 0
+        for source, found in zip(questions, answers, strict=True):
+            for address, answered in found.items():
+                target, port = questions[source][address]
                 count += 1
-                if answers != ((source, target, port) in said):
-                    wrong.append(
-                        f"{source} -> {target} {port}: {'answers' if answers else 'nothing'}"
-                    )
+                if answered != ((source, target, port) in said):
+                    what = "answers" if answered else "nothing"
+                    wrong.append(f"{source} -> {target} {port} ({address}): {what}")
         if wrong:
             raise LiveError("otherwise than the analyser says:\n" + "\n".join(wrong))
         return f"{count} connections tried, all as the analyser says ({len(said)} allowed)"
 
     def start_actors(self, actors: dict[str, Actor]) -> dict[str, dict[str, Any]]:
-        """Start a pod for each actor; return their addresses, and a process of each."""
-        kubectl = self.cluster.kubectl
+        """Start a pod for each actor; return their addresses, and from where to try each."""
         places: dict[str, dict[str, Any]] = {}
-        made: dict[str, tuple[str, str]] = {}
         items = []
         for name, actor in actors.items():
-            if name == "orders":
-                continue
             if not actor.namespace:
                 places[name] = {"ip": actor.ip}
-                continue
-            title = re.sub(r"\W+", "-", name.lower())
-            items.append(pod_of(self.cluster.probe_image, title, actor))
-            made[name] = (actor.namespace, title)
+            elif name != "orders":
+                items.append(pod_of(self.cluster.probe_image, title(name), actor))
+                items[-1]["metadata"]["labels"] = {**actor.labels, "live": "actor"}
         self.cluster.apply(*items)
-        for name, (namespace, title) in made.items():
-            kubectl(
-                "wait",
-                "--for=condition=Ready",
-                f"pod/{title}",
-                f"--namespace={namespace}",
-                "--timeout=50s",
-            )
-            found = self.cluster.get("pod", title, f"--namespace={namespace}")
-            places[name] = {"ip": found["status"]["podIP"], "pid": self.cluster.pid(found)}
-        (first, *_) = self.pods(selector="app.kubernetes.io/name=orders")
-        places["orders"] = {"ip": first["status"]["podIP"], "pid": self.cluster.pid(first)}
+        every = ("--all-namespaces", "--selector=live=actor")
+        self.cluster.kubectl(
+            "wait", "pod", *every, "--for=condition=Ready", "--timeout=110s", timeout=120
+        )
+        found = {
+            each["metadata"]["name"]: each for each in self.cluster.get("pod", *every)["items"]
+        }
+        (found["orders"], *_) = self.pods(selector="app.kubernetes.io/name=orders")
+        for name, actor in actors.items():
+            if actor.namespace:
+                one = found[title(name)]
+                places[name] = {"ip": one["status"]["podIP"], "place": self.cluster.place(one)}
+        places.get("a load balancer", {})["place"] = self.cluster.outside
         return places
+
+
+def title(name: str) -> str:
+    """Return the name of the pod of an actor."""
+    return re.sub(r"\W+", "-", name.lower())
 
 
 def restricted(image: str, arguments: list[str]) -> Object:

@@ -14,13 +14,14 @@ import json
 import time
 import urllib.parse
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from deploy.test_network import ACTORS
-from live.cluster import RECEIVER, LiveError, until
-from live.steps import Live, Object, pod_of
+from live.cluster import RECEIVER, Cluster, LiveError, sh, until
+from live.steps import SOURCE, Live, Object, pod_of
 from monitoring.dashboards import expressions
 from support import run
 
@@ -29,6 +30,9 @@ from tools import fetch
 # As in the chart that the generated repository installs.
 STATE = "kube-prometheus-stack-kube-state-metrics"
 KUBELET = "kube-system/kube-prometheus-stack-kubelet"
+PROMETHEUS = "kube-prometheus-stack-prometheus"
+# An address that no Service is given by itself.
+PROMETHEUS_ADDRESS = "10.96.0.90"
 # The receiver of `make rehearse`, at an address that Slack could have.
 RECEIVE = """
 import { createServer } from 'node:http';
@@ -57,10 +61,13 @@ def get(url: str, **parameters: object) -> Any:  # noqa: ANN401 - whatever the A
 class Watch:
     """What watches a live cluster."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, cluster: Cluster) -> None:
         self.live = live
-        self.cluster = live.cluster
+        self.cluster = cluster
         self.home = live.home / "monitoring"
+        self.home.mkdir()
+        self.failing = contextlib.ExitStack()
+        self.failing_since = 0.0
         self.places: dict[str, tuple[str, list[str]]] = {}
 
     def place(self, actor: str) -> tuple[str, list[str]]:
@@ -69,7 +76,7 @@ class Watch:
             name = f"live-{ACTORS[actor].labels['app.kubernetes.io/name']}"
             made = pod_of(self.cluster.probe_image, name, ACTORS[actor], idle=True)
             self.cluster.apply(made)
-            options = (f"pod/{name}", "--namespace=monitoring")
+            options = (f"pod/{name}", f"--namespace={ACTORS[actor].namespace}")
             self.cluster.kubectl("wait", "--for=condition=Ready", *options, "--timeout=50s")
             found = self.cluster.get(*options)
             network = f"--net=/proc/{self.cluster.pid(found)}/ns/net"
@@ -89,7 +96,6 @@ class Watch:
 
     def start(self) -> str:
         """Start everything, and wait until all pods of the service are scraped."""
-        self.home.mkdir()
         started = time.monotonic()
         self._start_receivers()
         self._start_state_metrics()
@@ -266,6 +272,116 @@ class Watch:
         )
         until("Prometheus is ready", lambda: self.query("vector(1)"), 60)
 
+    # ------------------------------------------------------------------------ canaries
+
+    def start_rollouts(self) -> str:
+        """Start the controller of Rollouts, which asks Prometheus by the name in the template."""
+        # There is no DNS; in this mount namespace, which is our own, a file does.
+        hosts = self.home / "hosts"
+        known = Path("/etc/hosts").read_text(encoding="utf-8")
+        line = f"{PROMETHEUS_ADDRESS} {PROMETHEUS}.monitoring\n"
+        hosts.write_text(f"{known}\n{line}", encoding="utf-8")
+        sh("mount", "--bind", hosts, "/etc/hosts")
+        self.cluster.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": PROMETHEUS, "namespace": "monitoring"},
+                "spec": {
+                    "clusterIP": PROMETHEUS_ADDRESS,
+                    "ports": [{"name": "http-web", "port": 9090}],
+                    "selector": ACTORS["Prometheus"].labels,
+                },
+            }
+        )
+        _, network = self.place("Argo Rollouts")
+        self.cluster.start(
+            "argo-rollouts",
+            [*network, str(fetch.program("argo-rollouts")), f"--kubeconfig={self.kubeconfig}"]
+            + ["--namespace=argo-rollouts", "--leader-elect=false"],
+        )
+        return f"Argo Rollouts {fetch.TOOLS['argo-rollouts'].version}, behind its network policies"
+
+    def good_canary(self) -> str:
+        """Push a change that is as good; it goes through its steps, and its analysis judges it."""
+        text = (self.live.checkout.path / "services/orders" / SOURCE).read_text("utf-8")
+        with self.cluster.load(f"http://{self.live.address()}/v1/greetings/Ada", 4) as report:
+            time.sleep(2)
+            files = {SOURCE: f"{text}// Changed\n"}
+            digest = self.live.change("good", files, "Change the service")
+            pushed = time.monotonic()
+            self.live.argocd.refresh()
+            until("the new version has all", lambda: self.live.rolled_out(digest), 1200)
+            self.live.figures["push to a good canary everywhere"] = time.monotonic() - pushed
+        [(phase, judged)] = self.analyses()
+        if phase != "Successful" or not all(judged.values()):
+            raise LiveError(f"the analysis is {phase}; answers about the canary: {judged}")
+        shown = ", ".join(f"{name} {count} times" for name, count in judged.items())
+        return f"judged by Prometheus ({shown}): {self.live.no_failure(report)}"
+
+    def bad_canary(self) -> str:
+        """Push a change that answers with errors; it goes back without anybody's help."""
+        live = self.live
+        before = live.released()
+        stable = live.cluster.get(live.workload, "orders", "--namespace=apps")["status"]["stableRS"]
+        text = (live.checkout.path / "services/orders" / SOURCE).read_text("utf-8")
+        broken = text.replace("return { message", 'throw new Error("Broken"); return { message')
+        with self.cluster.load(f"http://{live.address()}/v1/greetings/Ada", 4) as report:
+            live.change("broken", {SOURCE: broken}, "Break the service")
+            pushed = time.monotonic()
+            live.argocd.refresh()
+
+            def back() -> bool:
+                found = live.cluster.get(live.workload, "orders", "--namespace=apps")["status"]
+                pods = live.pods(selector="app.kubernetes.io/name=orders")
+                images = {each["spec"]["containers"][0]["image"] for each in pods}
+                return bool(
+                    found.get("abort")
+                    and found["phase"] == "Degraded"
+                    and all(image.endswith(before) for image in images)
+                )
+
+            until("the bad version has gone back", back, 900)
+            live.figures["push to a bad canary gone back"] = time.monotonic() - pushed
+            live.argocd.wait(
+                "Argo CD shows the service as degraded",
+                60,
+                lambda: live.status("apps-orders", "health", "status") == "Degraded",
+            )
+        results = report["results"]
+        failures = sum(
+            float(each["value"][1])
+            for each in self.query(
+                'sum(increase(http_requests_total{status_code=~"5..", '
+                f'rollouts_pod_template_hash="{stable}"}}[15m]))'
+            )
+        )
+        if set(results) != {"200", "500"} or failures:
+            raise LiveError(f"requests: {results}, of these {failures} failed in the old version")
+        live.revert(2)
+        until("the revert is healthy", lambda: live.rolled_out(before), 180)
+        every = sum(results.values())
+        return (
+            f"Argo Rollouts took it back, then a revert made it healthy; of {every:,} requests "
+            f"{results['500'] / every:.0%} failed, all in the canary's pod"
+        )
+
+    def analyses(self) -> list[tuple[str, dict[str, int]]]:
+        """Return each analysis: its phase, and how often each metric had an answer."""
+        found = self.cluster.get("analysisruns.argoproj.io", "--namespace=apps")["items"]
+        return [
+            (
+                run["status"]["phase"],
+                {
+                    metric["name"]: sum(
+                        each.get("value", "[]") != "[]" for each in metric.get("measurements", [])
+                    )
+                    for metric in run["status"].get("metricResults", [])
+                },
+            )
+            for run in found
+        ]
+
     # ------------------------------------------------------------------------ questions
 
     def query(self, expr: str) -> list[Object]:
@@ -287,23 +403,42 @@ class Watch:
             end = time.monotonic() + 240
             while empty and time.monotonic() < end:
                 time.sleep(3)
-                empty = [each for each in empty if not self.query(each.expr)]
+                filled, empty = empty, [each for each in empty if not self.query(each.expr)]
+                last = "".join(f"; {each.dashboard} {each.title} {each.ref}" for each in filled[:6])
         if empty:
             shown = "\n".join(
                 f"{each.dashboard}, {each.title} {each.ref}: {each.expr}" for each in empty
             )
             raise LiveError(f"{len(empty)} of {len(every)} expressions have no data:\n{shown}")
-        return f"{len(every)} expressions have data; {len(asked) - len(every)} need a day of it"
+        return (
+            f"{len(every)} expressions have data; {len(asked) - len(every)} need a day of it{last}"
+        )
+
+    def fail(self) -> str:
+        """Let requests fail until somebody is told."""
+        self.cluster.enter(self.failing)
+        self.failing_since = time.time()
+        url = f"http://{self.live.address()}/faults/status/500"
+        self.failing.enter_context(self.cluster.load(url, connections=2))
+        return "they are answered with 500 until the page"
 
     def page(self) -> str:
-        """Let requests fail, and wait for the page in Slack and by email."""
-        started = time.monotonic()
-        with self.live.cluster.load(f"http://{self.live.address()}/faults/status/500"):
-            slack = until("the page in Slack", lambda: self.told("CRITICAL] HighErrorRate"), 420)
-            self.live.figures["fault to page in Slack"] = time.monotonic() - started
-            until("the page by email", lambda: self.letters("CRITICAL] HighErrorRate"), 60)
-            self.live.figures["fault to page by email"] = time.monotonic() - started
-        return f"{slack[0]['title']}"
+        """Wait for the page in Slack and by email."""
+        slack = until("the page in Slack", lambda: self.told("CRITICAL] HighErrorRate"), 420)
+        until("the page by email", lambda: self.letters("CRITICAL] HighErrorRate"), 60)
+        self.failing.close()
+        told = [each["at"] / 1000 - self.failing_since for each in slack]
+        self.live.figures["fault to page in Slack"] = told[0]
+        [letter] = self.letters("CRITICAL] HighErrorRate")
+        arrived = datetime.fromisoformat(letter["Created"]).timestamp()
+        self.live.figures["fault to page by email"] = arrived - self.failing_since
+        return f"{slack[0]['title']}, {told[0]:.0f} s after the first failed request"
+
+    def crash_looping(self) -> list[Object]:
+        """Return the pods that Prometheus knows to crash again and again."""
+        return self.query(
+            'kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"} == 1'
+        )
 
     def out_of_memory(self) -> str:
         """Let the kernel end a pod that uses too much memory; kube-state-metrics tells."""
@@ -321,7 +456,11 @@ class Watch:
     def told(self, title: str) -> list[Object]:
         """Return the messages to Slack with a title."""
         lines = [json.loads(line) for line in self.slack.read_text("utf-8").splitlines()]
-        every = [each for line in lines for each in line["message"].get("attachments", [])]
+        every = [
+            {**each, "at": line["at"]}
+            for line in lines
+            for each in line["message"].get("attachments", [])
+        ]
         return [each for each in every if title in each["title"]]
 
     def letters(self, subject: str) -> list[Object]:
