@@ -78,6 +78,10 @@ format: .venv ## Format the Python code and mend what ruff can
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
 
+.PHONY: examples
+examples: .venv ## Generate the repositories below examples/ anew
+	$(RUN) python -m tools.examples
+
 .PHONY: docs
 docs: .venv ## Build the documentation site into build/docs/site; a warning ends it
 	$(RUN) python -m tools.docs

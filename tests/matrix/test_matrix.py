@@ -33,7 +33,7 @@ from support import (
 # What people type, at its limits; it takes turns too.
 TEXTS: dict[str, Answers] = {
     "usual": {},
-    "longest": {**LONGEST, "slo_availability": "99.99", "slo_latency_ms": "10000"},
+    "longest": {**LONGEST, "slo_availability": "99.99", "slo_latency_ms": "9999.5"},
     "odd": {
         "project_name": "Blue 'Line' \"2\"",
         "project_slug": "b2",
@@ -43,7 +43,7 @@ TEXTS: dict[str, Answers] = {
         "aws_region": "us-gov-west-1",
         "slack_channel": "blue_line-1",
         "alert_email": "on.call+blue@example.co.uk",
-        "slo_availability": "90",
+        "slo_availability": "93.07",
         "slo_latency_ms": "1234.5",
     },
 }

@@ -1,0 +1,162 @@
+# Two caps. Neither gives anything: a role may do what its policies and its boundary both allow.
+
+locals {
+  boundary = [
+    {
+      # What AWS's own policies for clusters, nodes, network and volumes hold; each of them says it narrowly.
+      Sid    = "NodesAndLoadBalancers"
+      Effect = "Allow"
+      Action = [
+        "acm:DescribeCertificate",
+        "acm:ListCertificates",
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:UpdateAutoScalingGroup",
+        "ec2:*",
+        "eks-auth:AssumeRoleForPodIdentity",
+        "eks:DescribeCluster",
+        "elasticloadbalancing:*",
+        "kms:DescribeKey",
+      ]
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:RequestedRegion" = local.region } }
+    },
+    {
+      Sid       = "RolesOfAws"
+      Effect    = "Allow"
+      Action    = ["iam:CreateServiceLinkedRole"]
+      Resource  = "${local.iam_arn}:role/aws-service-role/*"
+      Condition = { StringEquals = { "iam:AWSServiceName" = local.linked_services } }
+    },
+    {
+      # AWS's own keys let every role of the account use them, but not past a boundary.
+      Sid    = "KeysOfDisksAndSecrets"
+      Effect = "Allow"
+      Action = [
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:Encrypt",
+        "kms:GenerateDataKey*",
+        "kms:ReEncrypt*",
+      ]
+      Resource = "*"
+      Condition = {
+        StringEquals = {
+          "kms:ViaService" = ["ec2.${local.region}.amazonaws.com", "secretsmanager.${local.region}.amazonaws.com"]
+        }
+      }
+    },
+    {
+      Sid    = "PullImages"
+      Effect = "Allow"
+      Action = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer",
+      ]
+      Resource = "*"
+    },
+    {
+      Sid      = "WriteFlowLogs"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      Resource = "${local.logs_arn}:log-group:/aws/vpc/${local.project}-*"
+    },
+    {
+      Sid      = "ReadSecrets"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+      Resource = "arn:${local.partition}:secretsmanager:${local.region}:${local.account_id}:secret:${local.project}/*"
+    },
+  ]
+
+  boundary_of_services = [
+    {
+      Sid      = "Services"
+      Effect   = "Allow"
+      Action   = sort(var.service_actions)
+      Resource = "*"
+    },
+  ]
+
+  ci_boundary = [
+    {
+      Sid    = "OnlyWhatTerraformAndReleasesUse"
+      Effect = "Allow"
+      Action = [
+        "ec2:*",
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+        "eks:*",
+        "iam:*Role*",
+        "iam:ListInstanceProfilesForRole",
+        "kms:*",
+        "logs:*",
+        "route53:AssociateVPCWithHostedZone",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+      ]
+      Resource = "*"
+    },
+    {
+      # Whatever happens in GitHub, what GitHub may do is changed by a person with `make bootstrap-aws`.
+      Sid       = "NotItself"
+      Effect    = "Deny"
+      NotAction = ["iam:Get*", "iam:List*"]
+      Resource = [
+        local.github_provider_arn,
+        "${local.iam_arn}:policy/${local.project}-*",
+        "${local.iam_arn}:role/${local.project}-*-apply",
+        "${local.iam_arn}:role/${local.project}-*-plan",
+        "${local.iam_arn}:role/${local.project}-publish",
+        "${local.iam_arn}:role/${local.project}-pull",
+      ]
+    },
+    {
+      Sid      = "NoRoleWithoutBoundary"
+      Effect   = "Deny"
+      Action   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+      Resource = "*"
+      Condition = {
+        StringNotEquals = { "iam:PermissionsBoundary" = local.boundary_arn }
+      }
+    },
+    {
+      Sid      = "NoBoundaryTakenAway"
+      Effect   = "Deny"
+      Action   = ["iam:DeleteRolePermissionsBoundary"]
+      Resource = "*"
+    },
+  ]
+}
+
+resource "aws_iam_policy" "boundary" {
+  #checkov:skip=CKV_AWS_355:a boundary gives nothing; it caps what policies give
+  name        = "${local.project}-boundary"
+  description = "The most that any role of ${local.project}'s environments may do"
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local.boundary, length(var.service_actions) > 0 ? local.boundary_of_services : [])
+  })
+}
+
+resource "aws_iam_policy" "ci_boundary" {
+  #checkov:skip=CKV_AWS_286:a boundary gives nothing; it caps what policies give
+  #checkov:skip=CKV_AWS_287:a boundary gives nothing; it caps what policies give
+  #checkov:skip=CKV_AWS_288:a boundary gives nothing; it caps what policies give
+  #checkov:skip=CKV_AWS_289:a boundary gives nothing; it caps what policies give
+  #checkov:skip=CKV_AWS_290:a boundary gives nothing; it caps what policies give
+  #checkov:skip=CKV_AWS_355:a boundary gives nothing; it caps what policies give
+  name        = "${local.project}-ci-boundary"
+  description = "The most that any role of ${local.project}'s jobs in GitHub may do"
+  policy      = jsonencode({ Version = "2012-10-17", Statement = local.ci_boundary })
+}

@@ -1,0 +1,4 @@
+output "node_role_name" {
+  description = "Name of the nodes' role."
+  value       = aws_iam_role.nodes.name
+}

@@ -1,0 +1,9 @@
+# The bucket that it makes holds its own state too. ../bootstrap.sh begins without it, and then moves the state.
+terraform {
+  backend "s3" {
+    key          = "bootstrap/terraform.tfstate"
+    region       = "us-east-1"
+    encrypt      = true
+    use_lockfile = true
+  }
+}

@@ -1,0 +1,11 @@
+# As ../modules/environment/versions.tf; `make check` compares them.
+terraform {
+  required_version = ">= 1.11.4, < 2.0.0"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "6.61.0"
+    }
+  }
+}
