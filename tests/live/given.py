@@ -88,14 +88,7 @@ def why_not() -> str:
         there += kubectl("get", "configmaps", "--namespace=kube-system", "--output=name").split()
     except LiveError as error:
         return f"{context}: {str(error).splitlines()[-1]}"
-    ours = {f"namespace/{name}" for name in (*NAMESPACES, NAMESPACE)}
-    ours |= {f"customresourcedefinition.apiextensions.k8s.io/{name}" for name in definitions()}
-    ours |= {
-        f"{kind}.admissionregistration.k8s.io/workloads"
-        for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
-    }
-    ours.add("configmap/image-registry")
-    found = sorted(ours & set(there))
+    found = sorted(ours() & set(there))
     if found:
         return f"{context} has {', '.join(found[:3])} already, and what is there is left alone"
     return ""
@@ -105,6 +98,17 @@ def definitions() -> list[str]:
     """Return the names of the definitions of kinds that Argo CD and the platform bring."""
     texts = (file.read_bytes() for file in schemas.crds())
     return [schemas.Reader(text).get_single_data()["metadata"]["name"] for text in texts]
+
+
+def ours() -> set[str]:
+    """Return the names of what the steps make outside of namespaces, and beside others' objects."""
+    names = {f"namespace/{name}" for name in (*NAMESPACES, NAMESPACE)}
+    names |= {f"customresourcedefinition.apiextensions.k8s.io/{name}" for name in definitions()}
+    names |= {
+        f"{kind}.admissionregistration.k8s.io/workloads"
+        for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
+    }
+    return names | {"configmap/image-registry"}
 
 
 def load_balancer() -> str:
@@ -147,22 +151,35 @@ class Given(Base):
     def _remove(self) -> None:
         """Remove all that the steps made; none of it was there before."""
         gone = ("--ignore-not-found", "--timeout=100s")
+        # Argo CD has ended, which would see to what it has made; that is done here.
+        for application in self._applications():
+            self.kubectl(
+                *("patch", "applications", application["metadata"]["name"], "--namespace=argocd"),
+                *("--type=merge", '--patch={"metadata": {"finalizers": null}}'),
+                check=False,
+            )
         for kind, namespace, name in self._outside():
-            self.kubectl("delete", kind, name, *gone, f"--namespace={namespace}", check=False)
+            at = f"--namespace={namespace}"
+            self.kubectl("delete", kind, name, *gone, at, check=False, timeout=120)
         self.kubectl("delete", "namespace", NAMESPACE, *NAMESPACES, *gone, check=False, timeout=120)
         self.kubectl("delete", "crd", *definitions(), *gone, check=False, timeout=120)
+        left = ours() & set(self.kubectl("get", KINDS, "--output=name").stdout.split())
+        if left:
+            raise LiveError(f"not removed: {', '.join(sorted(left))}")
+
+    def _applications(self) -> list[Any]:
+        found = self.kubectl("get", "applications", "-n=argocd", "--output=json", check=False)
+        return list(json.loads(found.stdout)["items"]) if found.returncode == 0 else []
 
     def _outside(self) -> set[tuple[str, str, str]]:
         """Return what Argo CD has made outside of the namespaces of ours."""
-        found = self.kubectl("get", "applications", "-n=argocd", "--output=json", check=False)
-        every = json.loads(found.stdout)["items"] if found.returncode == 0 else []
         return {
             (
                 f"{each['kind']}.{each.get('group', '')}".rstrip(".").lower(),
                 each.get("namespace", ""),
                 each["name"],
             )
-            for application in every
+            for application in self._applications()
             for each in application.get("status", {}).get("resources", [])
             if each.get("namespace") not in NAMESPACES and each["kind"] != "Namespace"
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -396,6 +397,10 @@ class Live:
             }
         )
         pods = self.start_actors(actors)
+        # The analyser too shall judge the addresses that they have here.
+        actors = {
+            name: dataclasses.replace(actor, ip=pods[name]["ip"]) for name, actor in actors.items()
+        }
         scratch = self.home / "analysis"
         scratch.mkdir()
         said = allowed(self.checkout.path, "dev", fetch.program("cyclonus"), scratch, actors=actors)
