@@ -1,5 +1,7 @@
 """Delete what was not chosen, and print what to do next."""
 
+import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -26,9 +28,15 @@ for path, kept in KEPT_WHEN.items():
     else:
         Path(path).unlink()
 
-print("""
+# From where the user is: a tool such as make may have gone elsewhere.
+here = os.environ.get("PWD", "")
+path = os.path.relpath(Path.cwd(), here if Path(here).is_dir() else Path.cwd().parent)
+
+print(f"""
 << cookiecutter.project_slug >> is ready. Next:
-  cd << cookiecutter.project_slug >>
+  cd {shlex.quote(path)}
   git init -b main && git add . && git commit -m 'Start from Slipway'
-  mise install && make setup test check
+  mise install    # https://mise.jdx.dev
+  make dev        # the service at http://127.0.0.1:8080, its metrics at :9090/metrics
+  make check      # every linter and contract check; make doctor says what is amiss
 """)

@@ -24,9 +24,28 @@ SERVICE_MAX = 24
 FASTEST_BURN_RATE = 14.4
 LOWEST_AVAILABILITY = 100 * (1 - 1 / FASTEST_BURN_RATE)
 
+# In milliseconds.
+LOWEST_LATENCY = 0.1
+
 # Characters that reorder the text around them (CVE-2021-42574), so that a reviewer reads something
 # other than what a machine does.
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+# What YAML reads as something else than a text, so that every manifest would have to quote it.
+YAML_WORDS = frozenset(["false", "n", "no", "null", "off", "on", "true", "y", "yes"])
+
+# What is called so already where each service has something of its name: a service account, a role,
+# the targets test-NAME and check-NAME. `make add-service` refuses the same.
+TAKEN = frozenset(
+    [
+        *("apply", "cluster", "default", "ebs-csi", "external-secrets", "flow-logs"),
+        *("kyverno-admission", "kyverno-reports", "nodes", "plan", "scripts", "vpc-cni"),
+    ]
+)
+
+# How no bucket's name may begin (Amazon S3, "General purpose bucket naming rules").
+NO_BUCKET = ("xn--", "sthree-", "amzn-s3-demo-")
 
 
 class Rule(NamedTuple):
@@ -44,6 +63,16 @@ def is_label(value: str, longest: int) -> bool:
     1035), nor that of many AWS resources, so neither may ours.
     """
     return len(value) <= longest and bool(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", value))
+
+
+def is_slug(value: str) -> bool:
+    """Say whether value can name the repository, and buckets and manifests after it."""
+    return is_label(value, SLUG_MAX) and value not in YAML_WORDS and not value.startswith(NO_BUCKET)
+
+
+def is_service(value: str) -> bool:
+    """Say whether value can name a service, and all that is called after it."""
+    return is_label(value, SERVICE_MAX) and value not in YAML_WORDS | TAKEN
 
 
 def is_text(value: str) -> bool:
@@ -85,9 +114,10 @@ def is_slack_channel(value: str) -> bool:
 def is_email(value: str) -> bool:
     """Say whether value is a dot-atom address with a full domain name (RFC 5321 lengths).
 
-    RFC 5322 also allows a backtick, which would end a code span in Markdown.
+    RFC 5322 also allows a backtick, which would end a code span in Markdown, and braces, of which
+    Alertmanager would make a template.
     """
-    atom = r"[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+"
+    atom = r"[A-Za-z0-9!#$%&'*+/=?^_|~-]+"
     label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     local, _, domain = value.rpartition("@")
     return (
@@ -109,19 +139,22 @@ def is_latency(value: str) -> bool:
     """Say whether value, in milliseconds, can be the boundary of a histogram bucket.
 
     Whole seconds are refused: the client writes le="1" where Prometheus 3 stores le="1.0", so an
-    alert on such a bucket matches in a rule test and never in production.
+    alert on such a bucket matches in a rule test and never in production. Below a tenth of a
+    millisecond, the three write seconds in different ways too.
     """
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value):
         return False
-    return float(value) > 0 and float(value) % 1000 != 0
+    return float(value) >= LOWEST_LATENCY and float(value) % 1000 != 0
 
 
 TEXT = "must be one line of 1 to 500 characters, without control or text-direction characters"
 RULES: dict[str, Rule] = {
     "project_name": Rule(is_text, TEXT, "Acme Shop"),
     "project_slug": Rule(
-        lambda value: is_label(value, SLUG_MAX),
-        f"must be at most {SLUG_MAX} of a-z, 0-9 and -, begin with a letter, not end with -",
+        is_slug,
+        f"must be at most {SLUG_MAX} of a-z, 0-9 and -, begin with a letter, not end with -, "
+        "and be no word of YAML's (yes, on, null), nor begin as no bucket may "
+        f"({', '.join(NO_BUCKET)})",
         "acme-shop",
     ),
     "description": Rule(is_text, TEXT, "Takes orders for the Acme shop"),
@@ -131,8 +164,10 @@ RULES: dict[str, Rule] = {
         "acme",
     ),
     "service_name": Rule(
-        lambda value: is_label(value, SERVICE_MAX),
-        f"must be at most {SERVICE_MAX} of a-z, 0-9 and -, begin with a letter, not end with -",
+        is_service,
+        f"must be at most {SERVICE_MAX} of a-z, 0-9 and -, begin with a letter, not end with -, "
+        "and be no word of YAML's (yes, on, null), nor what is there already "
+        f"({', '.join(sorted(TAKEN))})",
         "orders",
     ),
     "aws_region": Rule(is_aws_region, "must be the code of an AWS region", "eu-west-1"),
@@ -148,7 +183,8 @@ RULES: dict[str, Rule] = {
     ),
     "slo_latency_ms": Rule(
         is_latency,
-        "must be milliseconds above 0 and below 10000, and not a whole number of seconds",
+        f"must be milliseconds from {LOWEST_LATENCY} to below 10000, "
+        "and not a whole number of seconds",
         "300",
     ),
 }

@@ -17,28 +17,60 @@ HOOK = load_hook()
 
 GOOD = {
     "project_name": ["Acme Shop", "注文", "a" * 500, '"\\ $(x) ${{ y }} {{ z }} << %> # 🚢 שלום'],
-    "project_slug": ["a", "acme-shop", "a1", LONGEST["project_slug"]],
+    "project_slug": [
+        "a",
+        "acme-shop",
+        "a1",
+        "scripts",
+        "node",
+        "kube-system",
+        "yes-1",
+        LONGEST["project_slug"],
+    ],
     "description": ["x", "👩‍💻 ships it", 'it\'s "quoted": yes # no'],
     "github_owner": ["acme", "Acme-Corp", "a", "1a", "a" * 39],
-    "service_name": ["orders", "o", "a-b-c", LONGEST["service_name"]],
+    "service_name": [
+        "orders",
+        "o",
+        "a-b-c",
+        "node",
+        "test",
+        "monitoring",
+        "checks",
+        "delete",
+        LONGEST["service_name"],
+    ],
     "aws_region": ["eu-west-1", "us-east-1", "ap-southeast-2", "us-gov-west-1", "il-central-1"],
     "slack_channel": ["#alerts", "alerts", "a_b-c", "#" + "a" * 80],
     "alert_email": ["a@b.co", "on.call+eks@mail.example.com", "o'brien@example.com"],
     "slo_availability": ["99.9", "99", "99.99", "93.06", "99.9999"],
-    "slo_latency_ms": ["300", "0.5", "1", "999.999", "1500", "9999.9"],
+    "slo_latency_ms": ["300", "0.5", "0.1", "1", "999.999", "1500", "9999.9"],
 }
 BAD = {
     "project_name": ["", " ", " padded ", "two\nlines", "a" * 501, "tab\t", "\u202eevil", "a\u2028b"],
-    "project_slug": ["", "Acme", "3scale", "-a", "a-", "a_b", "a" * 27, "a/b", "../a", "a.b", "ä"],
+    "project_slug": ["", "Acme", "3scale", "-a", "a-", "a_b", "a" * 27, "a/b", "../a", "a.b", "ä", "on", "null", "xn--a", "aux!", "$(id)", "a\n", "שלום", "🚢", "a" * 10_000],
     "description": ["", "line\u0085break", "x" * 501, "nul\0", "\ufffe", "\ufdd0"],
     "github_owner": ["", "-a", "a-", "a--b", "a_b", "a" * 40, "a b", "ä"],
-    "service_name": ["", "Orders", "1st", "-x", "x-", "a.b", "a" * 25, "a b", "orders/../x"],
+    "service_name": ["", "Orders", "1st", "-x", "x-", "a.b", "a" * 25, "a b", "orders/../x", "yes", "true", "default", "scripts", "plan", "CON", "{{ x }}"],
     "aws_region": ["", "eu", "eu-wset-1", "EU-WEST-1", "eu-west-1a", "eu-west-0", "cn-north-1"],
     "slack_channel": ["", "#", "##a", "#Alerts", "#a b", "#a.b", "#" + "a" * 81],
-    "alert_email": ["", "a", "a@b", "@b.co", "a@@b.co", "a b@c.de", "a..b@c.de", "a`b@c.de", "a@-b.de"],
+    "alert_email": ["", "a", "a@b", "@b.co", "a@@b.co", "a b@c.de", "a..b@c.de", "a`b@c.de", "a@-b.de", "{{x}}@b.co", "א@b.co", "a@b.co\n"],
     "slo_availability": ["", "0.999", "93.05", "100", "99.9%", "nan", "1e2", "99.99999", "９９"],
-    "slo_latency_ms": ["", "0", "0.0", "-1", "1000", "9000", "2000.0", "10000", "1e2", "inf", "３００"],
+    "slo_latency_ms": ["", "0", "0.0", "0.001", "0.099", "1e9", "-1", "1000", "9000", "2000.0", "10000", "1e2", "inf", "３００"],
 }  # fmt: skip
+
+
+def test_a_service_may_be_called_as_make_add_service_allows(default_repo: Path) -> None:
+    module = (default_repo / "checks/lib/services.js").read_text(encoding="utf-8")
+    terraform = (default_repo / "infra/modules/environment/main.tf").read_text(encoding="utf-8")
+    makefile = (default_repo / "Makefile").read_text(encoding="utf-8")
+    listed = re.search(r"YAML_WORDS = \[(.+?)\]", module, re.S)
+    roles = re.search(r"reserved_names\s*=\s*\[(.+?)\]", terraform, re.S)
+    assert listed and roles
+    assert set(re.findall(r"'(.+?)'", listed[1])) == HOOK.YAML_WORDS
+    targets = re.findall(r"^(?:test|check)-([a-z-]+):", makefile, re.M)
+    taken = {"default", *re.findall(r'"(.+?)"', roles[1]), *targets}
+    assert taken == HOOK.TAKEN
 
 
 def cases(values: dict[str, list[str]]) -> list[object]:
