@@ -4,6 +4,8 @@ SHELL := /bin/bash
 UV := .cache/bin/uv
 # The machine's own Python is enough; without this uv would fetch another one from elsewhere.
 export UV_PYTHON_DOWNLOADS := never
+# Trust what the machine trusts: many a company has a proxy with a certificate of its own.
+export UV_SYSTEM_CERTS ?= true
 RUN := $(UV) run --frozen
 PYTEST := $(RUN) pytest
 OUT ?= build
@@ -16,16 +18,21 @@ $(UV): tools/bootstrap.py uv.lock
 	@python3 tools/bootstrap.py $@
 
 .venv: $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen
+	@echo '[tools] installing the Python packages of uv.lock into .venv' >&2
+	@$(UV) sync --frozen --quiet
 	@touch $@
 
+.PHONY: out
+out:
+	@mkdir -p '$(OUT)' && test -w '$(OUT)' || { echo 'OUT=$(OUT): no folder can be written there' >&2; exit 1; }
+
 .PHONY: new
-new: .venv ## Ask the questions and generate a repository into OUT (default: build)
-	$(RUN) cookiecutter --output-dir $(OUT) .
+new: out .venv ## Ask the questions and generate a repository into OUT (default: build)
+	@$(RUN) cookiecutter --output-dir '$(OUT)' .
 
 .PHONY: example
-example: .venv ## Generate a repository with the default answers into OUT (default: build)
-	$(RUN) cookiecutter --no-input --output-dir $(OUT) .
+example: out .venv ## Generate a repository with the default answers into OUT (default: build)
+	@$(RUN) cookiecutter --no-input --output-dir '$(OUT)' .
 
 .PHONY: tools
 tools: .venv ## Get the pinned programs that the tests run

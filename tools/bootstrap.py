@@ -9,9 +9,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
 from pathlib import Path
+
+try:
+    import tomllib
+except ModuleNotFoundError:
+    found = ".".join(map(str, sys.version_info[:2]))
+    sys.exit(
+        f"python3 is {found}, and 3.11 or newer is needed: install one, and put it first on PATH."
+    )
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,7 +65,12 @@ def main(target: Path) -> int:
         command += ["--require-hashes", "--requirement", requirements.name]
         if subprocess.run(command, check=False).returncode != 0:
             shutil.rmtree(home, ignore_errors=True)
-            print(f"uv {version} could not be installed; see above.", file=sys.stderr)
+            print(
+                f"uv {version} could not be installed; see above. It comes from pypi.org, or from "
+                "where PIP_INDEX_URL says; behind a proxy set HTTPS_PROXY, and PIP_CERT when the "
+                "proxy has a certificate of its own.",
+                file=sys.stderr,
+            )
             return 1
     target.unlink(missing_ok=True)
     target.symlink_to(home.resolve() / "bin" / "uv")
