@@ -145,6 +145,7 @@ def judge(check: str, repository: Path, folder: Path, ready: Path, tools: Tools)
         cwd=copy,
         path=tools.folder(),
         check=False,
+        timeout=900,
         environment={"NO_COLOR": "1", **schema_environment(), **terraform_environment()},
     )
     shutil.rmtree(folder)
@@ -152,6 +153,7 @@ def judge(check: str, repository: Path, folder: Path, ready: Path, tools: Tools)
 
 
 @pytest.mark.matrix
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "answers", [pytest.param(answers, id=name) for name, answers in combinations()]
 )
