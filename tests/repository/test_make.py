@@ -335,6 +335,11 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts ONLY=deploy",
         r"the folders of deploy/apps/ must be those of services/",
     ),
+    "a quota that is too small for the services": (
+        edit("deploy/policies/namespaces/apps.yaml", 'pods: "200"', 'pods: "3"'),
+        "contracts ONLY=deploy",
+        r"1 services need 4 pods; deploy/policies/namespaces/apps\.yaml allows 3",
+    ),
     "a namespace without default deny": (
         edit("deploy/policies/network/kyverno/kustomization.yaml", "  - ../common\n", ""),
         "contracts ONLY=deploy",
@@ -763,6 +768,33 @@ def test_images_are_named_for_the_chosen_registry(
         environment={"AWS_ACCOUNT_ID": account},
     ).stdout  # fmt: skip
     assert f"--tag {image}" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("dev NAME=nobody", r"^NAME=nobody: there is no such service; there are orders$"),
+        ("image NAME=nobody", r"^NAME=nobody: there is no such service"),
+        ("test-nobody", r"^NAME=nobody: there is no such service"),
+        ("image", r"^docker has no buildx: install"),
+        ("infra-plan ENV=moon", r"^ENV=moon: there is no such environment; .*dev.*staging"),
+        ("infra-plan", r"^infra/envs/dev/state\.tfbackend is missing: 'make bootstrap-aws'"),
+        ("setup", r"^The dependencies of \S+ could not be installed: .*'npm ping'.*HTTPS_PROXY"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_sentence(
+    default_repo: Path, tmp_path: Path, command: str, said: str
+) -> None:
+    # No buildx in one, no network for the other.
+    for name in ("docker", "npm"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho v24.19.0\n", encoding="utf-8")
+    node.chmod(0o755)
+    result = run("make", *command.split(), cwd=default_repo, path=tmp_path, check=False)
+    assert result.returncode != 0
+    assert re.search(said, result.stderr, re.M), result.stderr
 
 
 def test_no_known_vulnerability_in_locked_packages(ready_repo: Path, tools: Tools) -> None:
