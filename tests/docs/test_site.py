@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import Tools, commit, link_dependencies
 from markdown_it import MarkdownIt
-from support import ROOT, run
+from support import ROOT
 
 from tools import docs
 
@@ -121,8 +119,6 @@ def test_a_command_stands_in_a_document_that_is_tested(name: str, default_repo: 
         for line in path.read_text(encoding="utf-8").splitlines()
     }
     text = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
-    # test_the_commands_add_a_service runs these.
-    text = text.replace(f"```sh\n{add_a_service()}```\n", "")
     for block in re.findall(r"```sh\n(.+?)```", text, re.S):
         for line in block.splitlines():
             quoted = any(f"`{line}`" in other for other in known)
@@ -135,29 +131,6 @@ def is_target(line: str) -> bool:
     """Say whether a line is a target of Slipway's own Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     return line.startswith("make ") and f"\n{line.removeprefix('make ')}:" in makefile
-
-
-def add_a_service() -> str:
-    """Return the commands that add a service by hand."""
-    text = (ROOT / "docs/day-two.md").read_text(encoding="utf-8")
-    match = re.search(r"## Add a service.+?```sh\n(.+?)```", text, re.S)
-    assert match
-    return match[1]
-
-
-@pytest.mark.slow
-def test_the_commands_add_a_service(ready_repo: Path, tmp_path: Path, tools: Tools) -> None:
-    repository = tmp_path / ready_repo.name
-    ignore = shutil.ignore_patterns("node_modules", ".git")
-    shutil.copytree(ready_repo, repository, symlinks=True, ignore=ignore)
-    run("bash", "-euc", add_a_service(), cwd=repository)
-    for folder in ("services/orders", "checks"):
-        link_dependencies(ready_repo / folder, repository / folder)
-    link_dependencies(ready_repo / "services/orders", repository / "services/payments")
-    commit(repository)
-    run("make", "contracts", cwd=repository, path=tools.folder())
-    rendered = run("make", "--silent", "render", "ENV=dev", cwd=repository, path=tools.folder())
-    assert re.search(r"kind: Deployment\nmetadata:(\n  .+)*\n  name: payments\n", rendered.stdout)
 
 
 def test_the_tree_is_that_of_a_repository(default_repo: Path) -> None:
