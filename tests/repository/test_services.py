@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -123,7 +124,7 @@ def test_a_name_is_replaced_where_it_is_one(repository: Path, tools: Tools) -> N
         for path in files_of(repository / folder)
     }
     add(repository, tools, ODD[0])
-    for old, new in zip(ODD, ODD[1:], strict=False):
+    for old, new in itertools.pairwise(ODD):
         make(repository, tools, "add-service", f"NAME={new}", f"FROM={old}")
         (repository / "services" / new / "node_modules").symlink_to("../orders/node_modules")
     os.utime(repository / "services/orders/node_modules")
@@ -206,15 +207,18 @@ def test_a_name_may_be_what_the_hook_takes_for_the_first_service(
     hook = load_hook()
     names = ["a", "a-b", "a--b", "a1", "1a", "-a", "a-", "A", "a.b", "a_b", "a b", "ä", "a\n"]
     names += ["a" * hook.SERVICE_MAX, "a" * (hook.SERVICE_MAX + 1)]
+    names += [*hook.YAML_WORDS, *hook.TAKEN]
     script = (
         "import { problemOf } from './checks/lib/services.js';"
         "console.log(JSON.stringify(JSON.parse(process.argv[1]).map(problemOf)));"
     )
     node = tools.path("node")
     told = run(node, "--input-type=module", "-e", script, json.dumps(names), cwd=repository).stdout
+    terraform = (repository / "infra/modules/environment/main.tf").read_text(encoding="utf-8")
+    roles = re.findall(r'"(.+?)"', re.findall(r"reserved_names = \[(.+)\]", terraform)[0])
+    assert set(roles) < hook.TAKEN
     for name, problem in zip(names, json.loads(told), strict=True):
         assert hook.RULES["service_name"].holds(name) == (problem is None), name
-        assert problem is None or hook.RULES["service_name"].words in problem
 
 
 def test_what_would_be_lost_is_not_taken_away(repository: Path, tools: Tools) -> None:
