@@ -113,8 +113,9 @@ func try(address string) bool {
 	return err == nil
 }
 
-// load sends requests over so many connections, each kept alive, until the end, and prints how they
-// went: the number of each status, or the error in its place.
+// load sends requests over so many connections until the end, and prints how they went: the number of
+// each status, or the error in its place. Each connection is kept for fifty requests, as otherwise new
+// pods would get none while the old ones live.
 func load(url, connections string, over <-chan os.Signal) {
 	count, err := strconv.Atoi(connections)
 	fail(err)
@@ -128,11 +129,14 @@ func load(url, connections string, over <-chan os.Signal) {
 		go func() {
 			defer all.Done()
 			client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
-			for {
+			for number := 1; ; number++ {
 				select {
 				case <-done:
 					return
 				case <-time.After(10 * time.Millisecond):
+				}
+				if number%50 == 0 {
+					client.CloseIdleConnections()
 				}
 				started := time.Now()
 				result := get(client, url)
