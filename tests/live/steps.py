@@ -135,7 +135,8 @@ class Live:
         script(
             programs / "docker",
             "for argument; do case $argument in *,dest=*) target=${argument#*,dest=};; esac; done\n"
-            f'cp -r "{self.home}/image" "${{target%%,*}}"',
+            # Asked for anything else, it only says that it is there.
+            f'[ -z "$target" ] || cp -r "{self.home}/image" "${{target%%,*}}"',
         )
         environment = {
             "GH_STATE": str(state),
