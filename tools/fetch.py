@@ -661,11 +661,22 @@ def build_go(tool: Tool, module: GoModule, home: Path, name: str) -> None:
         go(build, what, module.toolchain, module.experiment, module.c)
 
 
+def home_of(name: str) -> Path:
+    """Return the folder of a program in the cache, which may not be there yet."""
+    key = f"{name}-{TOOLS[name].version}-{platform.system()}-{platform.machine()}"
+    return CACHE / key.lower()
+
+
+def minutes(names: Iterable[str]) -> float:
+    """Return how many minutes, on two cores, the builds take that the cache does not have yet."""
+    sources = [TOOLS[name].source for name in names if not (home_of(name) / "commands").is_dir()]
+    return sum(source.minutes for source in sources if isinstance(source, GoModule))
+
+
 def cached(name: str) -> Path:
     """Return the folder of a program's commands in the cache, getting the program if need be."""
     tool = TOOLS[name]
-    key = f"{name}-{tool.version}-{platform.system()}-{platform.machine()}".lower()
-    home = CACHE / key
+    home = home_of(name)
     commands = home / "commands"
     if commands.is_dir():
         return commands
@@ -673,10 +684,10 @@ def cached(name: str) -> Path:
         if commands.is_dir():
             return commands
         source = tool.source
-        minutes = source.minutes if isinstance(source, GoModule) else 0.1
+        takes = source.minutes if isinstance(source, GoModule) else 0.1
         verb = "building" if isinstance(source, GoModule) else "fetching"
         started = time.monotonic()
-        say(f"{verb} {name} {tool.version}, once; about {minutes:g} min on two cores")
+        say(f"{verb} {name} {tool.version}, once; about {takes:g} min on two cores")
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".{name}-") as scratch:
             building = Path(scratch, "new")
             (building / "commands").mkdir(parents=True)
@@ -738,7 +749,10 @@ def main(arguments: list[str]) -> int:
     """Get the named programs, or the everyday ones, and print the folder that links to them.
 
     `--big` stands for those that only tests marked `big` need; `--long` and `--live` likewise.
+    With `--minutes` before them, only print how long their builds will take.
     """
+    only_minutes = arguments[:1] == ["--minutes"]
+    arguments = arguments[only_minutes:]
     wanted = [
         name for argument in arguments or EVERYDAY for name in GROUPS.get(argument, (argument,))
     ]
@@ -746,6 +760,9 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(TOOLS)}", file=sys.stderr)
         return 2
+    if only_minutes:
+        print(f"{minutes(wanted):.0f}")
+        return 0
     try:
         print(commands(wanted))
     except FetchError as error:

@@ -185,3 +185,15 @@ def test_bootstrap_takes_the_uv_on_path_when_it_is_the_locked_one(tmp_path: Path
     target = tmp_path / "out" / "uv"
     run("python3", "tools/bootstrap.py", target, cwd=ROOT, environment=path)
     assert target.resolve() == program.resolve()
+
+
+def test_it_tells_how_long_builds_will_take_without_one(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fetch.main(["--minutes", "--live"]) == 0
+    assert float(capsys.readouterr().out) > 20
+    (fetch.home_of("cilium-agent") / "commands").mkdir(parents=True)
+    rest = [name for name in fetch.GROUPS["--live"] if name != "cilium-agent"]
+    assert fetch.minutes(fetch.GROUPS["--live"]) == fetch.minutes(rest) > 0
+    assert fetch.minutes(["zizmor"]) == 0, "nothing is built of what is downloaded"
+    assert list(cache.iterdir()) == [fetch.home_of("cilium-agent")]
