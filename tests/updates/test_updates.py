@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import Tools, commit
-from support import run
+from support import ROOT, TEMPLATE, run
 from updates import rehearsal, ways
 from updates.rehearsal import EDITS, Release, Workshop, git
 from updates.ways import WAYS, Way
@@ -311,3 +312,11 @@ def test_new_questions_answers_and_lockfiles(small: Workshop, tools: Tools, tmp_
     state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
     assert state["context"]["cookiecutter"]["colour"] == "red"
     assert state["commit"] == workshop.commit_of("v1.1.0")
+
+
+def test_it_runs_the_cookiecutter_of_this_template() -> None:
+    pin = re.search(r"cookiecutter==([\d.]+)", (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert pin
+    for path in (".github/scripts/lib/template.js", "docs/updates.md"):
+        text = (TEMPLATE / path).read_text(encoding="utf-8")
+        assert re.findall(r"cookiecutter(?:==|@)([\d.]+\d)", text) == [pin[1]], path
