@@ -192,8 +192,12 @@ def test_widening_turns_a_test_red(bake: Bake, terraform: Terraform, tmp_path: P
 
 
 def test_the_longest_names_fit(bake: Bake, terraform: Terraform, tmp_path: Path) -> None:
-    """AWS's limits are 64 characters for a role, 63 for a bucket, 6144 for a policy."""
+    """AWS's limits are 64 characters for a role, 63 for a bucket, 6144 for a policy; of fifty services."""
     repository = copy_of(bake(**LONGEST), tmp_path)
+    for number in range(2, 51):
+        service = repository / "services" / f"{'s' * 21}-{number:02}"
+        service.mkdir()
+        (service / "package.json").write_text("{}", encoding="utf-8")
     plan = terraform.plan(repository / BOOTSTRAP)
     policies = plan.all("iam_policy")
     assert len(policies) == 2 + 2 + len(ENVIRONMENTS) * (2 + 5)
