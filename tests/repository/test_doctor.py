@@ -401,7 +401,7 @@ def test_what_does_not_fit_on_github_is_told(doctor: Doctor, tmp_path: Path) -> 
     assert report.find("GitHub", "^must hold, and does not: ruleset main").level == "fail"
     settings = report.find("GitHub", r"^\d+ settings are not as docs/github\.md says")
     assert settings.level == "warn" and settings.fix == "make github-setup APPLY=yes"
-    assert report.find("GitHub", "no GitHub App").level == "warn"
+    assert report.find("GitHub", "^no GitHub App: releases").level == "warn"
     assert json.loads(state.read_text(encoding="utf-8"))["calls"] == [], "it changed something"
 
 
