@@ -34,6 +34,9 @@ func main() {
 		connect(os.Args[2:])
 	case "load":
 		load(os.Args[2], os.Args[3], over)
+	case "end":
+		// The first process of its container.
+		fail(syscall.Kill(1, syscall.SIGTERM))
 	default:
 		<-over
 	}
