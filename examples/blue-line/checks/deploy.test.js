@@ -79,6 +79,17 @@ for (const environment of environments) {
     }
   });
 
+  test(`in ${environment}, the quota has room for all services during a release`, () => {
+    const scalers = objects.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
+    // A pod more of each, as when all are released at once.
+    const pods = scalers.reduce((sum, { spec }) => sum + spec.minReplicas + 1, 0);
+    const quota = Number(named(objects, 'ResourceQuota', 'ceiling').spec.hard.pods);
+    assert.ok(
+      pods <= quota,
+      `${scalers.length} services need ${pods} pods; deploy/policies/namespaces/apps.yaml allows ${quota}`,
+    );
+  });
+
   test(`in ${environment}, the projects allow what the Applications hold`, () => {
     const projects = objects.filter(({ kind }) => kind === 'AppProject');
     const destinations = (name) =>

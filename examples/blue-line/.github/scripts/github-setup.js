@@ -2,7 +2,7 @@
 // change, each setting on a line, and does so with --apply only. Doing it twice changes nothing.
 // Usage: github-setup.js [--apply]
 // The values of variables come from infra/github-variables.json, which make bootstrap-aws writes, or from
-// environment variables of their names. GITOPS_APP is the name of the GitHub App, as in
+// environment variables of their names. GITOPS_APP and UPDATE_APP are the names of the GitHub Apps, as in
 // https://github.com/apps/NAME. REVIEWERS are those who may approve what Terraform changes, such as
 // "@person @organization/team"; without it they are the code owners of everything.
 import { spawnSync } from 'node:child_process';
@@ -59,14 +59,19 @@ const patterns = unique(
   }),
 );
 
-/** What the token of the App is asked for: the most that the App has to have. */
-const appPermissions = Object.fromEntries(
-  steps.flatMap(({ with: inputs = {} }) =>
-    Object.entries(inputs)
+/** The Apps: one commits digests to main and may bypass its rules, one proposes what changes workflows. */
+const [GITOPS, UPDATE] = ['GITOPS_APP', 'UPDATE_APP'];
+const clientIdOf = (app) => `${app}_CLIENT_ID`;
+
+/** What the tokens of an App are asked for: the most that it has to have. */
+const permissionsOf = (app) =>
+  Object.fromEntries(
+    steps
+      .filter(({ with: inputs = {} }) => String(inputs['client-id']).includes(clientIdOf(app)))
+      .flatMap((step) => Object.entries(step.with))
       .filter(([key]) => key.startsWith('permission-'))
       .map(([key, access]) => [key.replace('permission-', '').replaceAll('-', '_'), access]),
-  ),
-);
+  );
 
 /** The one check that stands for all of ci.yml. */
 const check = workflows.find(({ name }) => name === 'ci.yml').data.jobs.ci.name;
@@ -150,8 +155,8 @@ function findRepository(origin) {
 }
 
 /** The App that is given, or undefined. */
-function findApp() {
-  const slug = run.environment.GITOPS_APP;
+function findApp(kind) {
+  const slug = run.environment[kind];
   if (!slug) return undefined;
   const app = find(`apps/${slug}`);
   if (!app) {
@@ -159,7 +164,7 @@ function findApp() {
       `GitHub shows no App ${slug} to this login: its name is the last part of https://github.com/apps/NAME`,
     );
   }
-  const wanted = { metadata: 'read', ...appPermissions };
+  const wanted = { metadata: 'read', ...permissionsOf(kind) };
   for (const name of unique([...Object.keys(wanted), ...Object.keys(app.permissions)])) {
     const [has, should] = [app.permissions[name], wanted[name]];
     if (has !== should)
@@ -502,14 +507,15 @@ function setVariable(what, list, there, name, wanted) {
   return true;
 }
 
-/** The variables of the repository. */
-function setVariables(list, there, { app, byApp, isPrivate }) {
+/** The variables of the repository; `apps` are those that are given, `used` the names of those in use. */
+function setVariables(list, there, { apps, used, isPrivate }) {
   for (const name of variables) {
-    if (name === 'GITOPS_APP_CLIENT_ID' && !byApp) continue;
+    const kind = [GITOPS, UPDATE].find((each) => clientIdOf(each) === name);
+    if (kind && !used.includes(kind)) continue;
     // What a public repository has anyway.
     if (['ATTESTATIONS', 'CODE_SCANNING'].includes(name) && !isPrivate) continue;
     const given = run.environment[name] || run.bootstrap.repository[name];
-    const value = name === 'GITOPS_APP_CLIENT_ID' ? (app?.client_id ?? given) : given;
+    const value = kind ? (apps[kind]?.client_id ?? given) : given;
     if (!setVariable(`variable ${name}`, list, there, name, value)) {
       run.todo.push(`variable ${name} is not set; docs/delivery.md tells what for`);
     }
@@ -542,7 +548,7 @@ function setVariablesOfEach(at, waiting) {
 }
 
 /** Secrets are never touched here; what is missing is said. */
-function lookForSecrets(at, byApp) {
+function lookForSecrets(at, used) {
   const shared = find(`${at}/actions/secrets?per_page=100`)?.secrets ?? [];
   for (const name of unique(secrets.map(([, secret]) => secret))) {
     if (!shared.some((secret) => secret.name === name)) continue;
@@ -550,8 +556,8 @@ function lookForSecrets(at, byApp) {
       `secret ${name} is one of the repository, which every branch can read: gh secret delete ${name}`,
     );
   }
-  if (!byApp) return;
   for (const [environment, name] of secrets) {
+    if (!used.some((kind) => name.startsWith(kind))) continue;
     const found = find(`${pathOf(at, environment)}/secrets?per_page=100`)?.secrets ?? [];
     if (found.some((secret) => secret.name === name)) continue;
     run.todo.push(
@@ -601,12 +607,14 @@ export function setUp({ origin, bootstrap = {}, ...given }) {
     todo: [],
   };
   const repository = findRepository(origin);
-  const app = findApp();
+  const apps = { [GITOPS]: findApp(GITOPS), [UPDATE]: findApp(UPDATE) };
   const at = `repos/${repository.full_name}`;
   const list = `${at}/actions/variables`;
   const there = variablesOf(list);
-  const name = 'GITOPS_APP_CLIENT_ID';
-  const byApp = Boolean(app || run.environment[name] || there.has(name));
+  const used = [GITOPS, UPDATE].filter(
+    (kind) => apps[kind] || run.environment[clientIdOf(kind)] || there.has(clientIdOf(kind)),
+  );
+  const byApp = used.includes(GITOPS);
   const { private: isPrivate } = repository;
   run.say(`${repository.full_name}, ${isPrivate ? 'private' : 'public'}:`);
 
@@ -618,14 +626,19 @@ export function setUp({ origin, bootstrap = {}, ...given }) {
   const waiting = named.filter(
     (environment) => isApproved(environment) && requireApproval(at, environment, reviewers),
   );
-  ruleset(at, app, byApp);
-  setVariables(list, there, { app, byApp, isPrivate });
+  ruleset(at, apps[GITOPS], byApp);
+  setVariables(list, there, { apps, used, isPrivate });
   setVariablesOfEach(at, new Set(waiting));
-  lookForSecrets(at, byApp);
-  if (!byApp) {
-    const needs = Object.entries(appPermissions).map((pair) => pair.join(': '));
+  lookForSecrets(at, used);
+  const lacks = {
+    [GITOPS]:
+      'no GitHub App: releases and promotions work in the weaker way, by pull requests on which no check starts',
+    [UPDATE]: 'no GitHub App for updates: update.yml opens no pull request, and says what there is',
+  };
+  for (const kind of Object.keys(lacks).filter((each) => !used.includes(each))) {
+    const needs = Object.entries(permissionsOf(kind)).map((pair) => pair.join(': '));
     run.todo.push(
-      `no GitHub App: releases and promotions work in the weaker way, by pull requests on which no check starts. An App needs ${needs.join(', ')}; docs/github.md tells how to make it`,
+      `${lacks[kind]}. An App needs ${needs.join(', ')}; docs/github.md tells how to make it`,
     );
   }
   showSubjects(at, repository.full_name);

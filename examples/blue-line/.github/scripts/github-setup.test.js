@@ -128,7 +128,9 @@ test('the App may bypass the rules, gets its variable, and workflows approve not
     output,
     /GITOPS_APP_PRIVATE_KEY is missing in environment dev-deploy: gh secret set/,
   );
-  assert.doesNotMatch(output, /no GitHub App/);
+  assert.doesNotMatch(output, /no GitHub App:/);
+  assert.match(output, /no GitHub App for updates: .* workflows: write/);
+  assert.equal(there('actions/variables/UPDATE_APP_CLIENT_ID'), undefined);
 });
 
 test('without an App workflows may open pull requests, and what that means is said', () => {
@@ -136,6 +138,25 @@ test('without an App workflows may open pull requests, and what that means is sa
   assert.equal(there('actions/permissions/workflow').can_approve_pull_request_reviews, true);
   assert.match(output, /no GitHub App: .* contents: write, pull_requests: write/);
   assert.equal(there('actions/variables/GITOPS_APP_CLIENT_ID'), undefined);
+});
+
+test('the App of updates may not bypass the rules, and may change workflows', () => {
+  const both = { ...APP, UPDATE_APP: 'acme-updates' };
+  github.resources['apps/acme-updates'] = {
+    id: 4712,
+    client_id: 'Iv23liUPDATES',
+    permissions: { metadata: 'read', contents: 'write', pull_requests: 'write' },
+  };
+  const output = apply(both);
+  const [{ id }] = there('rulesets');
+  assert.deepEqual(
+    there(`rulesets/${id}`).bypass_actors.map((entry) => entry.actor_id),
+    [4711],
+  );
+  assert.equal(there('actions/variables/UPDATE_APP_CLIENT_ID').value, 'Iv23liUPDATES');
+  assert.match(output, /App acme-updates: workflows: it has none, and needs write/);
+  assert.match(output, /UPDATE_APP_PRIVATE_KEY is missing in environment update/);
+  assert.doesNotMatch(output, /App acme-gitops: workflows/);
 });
 
 test('nobody else bypasses the rules for long, and other rules of people stay', () => {
@@ -302,6 +323,7 @@ test('what the plan of a private repository lacks is a line each, and the rest i
     'promote',
     'release',
     'rescan',
+    'update',
     ...Object.keys(inEach((name) => [name])),
   ]
     .sort()
