@@ -54,7 +54,7 @@ CHECKS = {
     "lint-checks": [],
     "lint-images": ["services/*/Dockerfile", "services/*/package.json"],
     "lint-scripts": ["**/*.sh"],
-    "lint-rules": ["monitoring/rules", "monitoring/tests", "runbooks", "services"],
+    "lint-rules": ["monitoring/rules", "monitoring/tests", "runbooks", "services/*/package.json"],
     "lint-alertmanager": ["monitoring/alertmanager", "services/*/package.json"],
     "lint-dashboards": ["monitoring/dashboards"],
     "lint-deploy": ["deploy", "monitoring", "services/*/package.json"],

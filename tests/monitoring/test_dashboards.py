@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def test_checks_and_promtool_accept_them(
         run("cp", "-R", str(repository / folder), str(tmp_path / folder), cwd=tmp_path)
     name = answers.get("service_name", "orders")
     (tmp_path / "services" / name).mkdir(parents=True)
+    shutil.copy(repository / f"services/{name}/package.json", tmp_path / "services" / name)
     link_dependencies(ready_repo / "checks", tmp_path / "checks")
     path = tools.folder()
     run("node", "--test", "checks/dashboards.test.js", cwd=tmp_path, path=path)

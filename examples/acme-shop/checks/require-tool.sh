@@ -74,7 +74,7 @@ for tool in "$@"; do
   [[ ! " ${found//$'\n'/ } " =~ [^0-9.]${wanted//./\\.}[^0-9.] ]] || continue
   where="$(command -v "$tool") is: ${found%%$'\n'*}"
   major=${found#v}
-  if [[ $tool == node && ${major%%.*} =~ ^[0-9]+$ ]] && ((${major%%.*} < ${wanted%%.*})); then
+  if [[ $tool == node && ${major%%.*} =~ ^[0-9]+$ && ${wanted%%.*} =~ ^[0-9]+$ ]] && ((${major%%.*} < ${wanted%%.*})); then
     # An older one would run some of our programs, and do nothing without a word.
     echo "node is too old; mise.toml pins $wanted, and $where: $(remedy_of node)" >&2
     status=1
