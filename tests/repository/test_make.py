@@ -816,7 +816,9 @@ def test_pre_commit_runs_the_checks(changed: Path, tools: Tools) -> None:
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
     command = ("git", *identity, "commit", "--quiet", "--all", "--message=Change")
     environment = {**schema_environment(), **terraform_environment()}
-    refused = run(*command, cwd=changed, path=path, check=False, environment=environment)
+    refused = run(
+        *command, cwd=changed, path=path, check=False, environment=environment, timeout=540
+    )
     assert refused.returncode != 0
     assert "README.md links to nowhere.md: no such file" in refused.stdout + refused.stderr
 
