@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from support import (
     BIN,
     LONGEST,
     ROOT,
+    TEMPLATE,
     Answers,
     choices,
     every_combination,
@@ -48,21 +51,22 @@ TEXTS: dict[str, Answers] = {
     },
 }
 
-# What each check of `make check` reads, besides the Makefile, the pins and the code of the checks.
+# What each check of `make check` reads, besides what stands below, and yamllint.
 CHECKS = {
+    "tools": [],
     "check-services": ["services"],
-    "lint-checks": [],
-    "lint-images": ["services/*/Dockerfile", "services/*/package.json"],
+    "lint-checks": ["checks", ".github/scripts", "monitoring/dev"],
+    "lint-images": ["services/*/Dockerfile"],
     "lint-scripts": ["**/*.sh"],
-    "lint-rules": ["monitoring/rules", "monitoring/tests", "runbooks", "services/*/package.json"],
-    "lint-alertmanager": ["monitoring/alertmanager", "services/*/package.json"],
+    "lint-rules": ["monitoring/rules", "runbooks"],
+    "test-rules": ["monitoring/rules", "monitoring/tests"],
+    "lint-alertmanager": ["monitoring/alertmanager"],
     "lint-dashboards": ["monitoring/dashboards"],
-    "lint-deploy": ["deploy", "monitoring", "services/*/package.json"],
-    "lint-infra": ["infra", "services/*/package.json"],
+    "lint-deploy": ["deploy", "monitoring"],
+    "lint-infra": ["infra"],
     "lint-workflows": [".github"],
     "test-scripts": [
         ".github",
-        "services",
         "deploy/apps/*/overlays/*/release.yaml",
         "deploy/environments",
         "infra/envs",
@@ -70,7 +74,10 @@ CHECKS = {
     "contracts": ["*"],
     "yamllint": ["*"],
 }
-ALWAYS = ["Makefile", "mise.toml", "checks"]
+# What all of them read.
+ALWAYS = ["checks/lib", "checks/package*.json", "checks/require-tool.sh"]
+# Files that are only looked for. Where they are not read as well, they are empty.
+NAMES = ["services/*/package.json", "services/*/src/server.ts"]
 
 
 def combinations() -> Iterator[tuple[str, dict[str, str]]]:
@@ -105,51 +112,88 @@ def test_every_two_answers_meet() -> None:
     assert sorted(product) == sorted(tuple(row[name] for name in alone) for row in rows)
 
 
-def inputs(repository: Path, check: str) -> list[Path]:
-    """Return the files that a check sees."""
-    found: set[Path] = set()
-    for pattern in [*ALWAYS, *CHECKS[check]]:
-        matches = list(repository.glob(pattern))
-        assert matches, f"{check}: nothing is named {pattern}"
-        for match in matches:
-            found.update(files_of(match) if match.is_dir() else [match])
-    return sorted(found)
+class Question:
+    """What a check is asked: its commands, and the files that it sees."""
+
+    def __init__(self, check: str, repository: Path) -> None:
+        self.check = check
+        self.repository = repository
+        self.read = self._found([*ALWAYS, *CHECKS[check]])
+        self.named = self._found(NAMES) - self.read
+        self.services = [path.parent.name for path in repository.glob("services/*/package.json")]
+        if check == "yamllint":
+            rules = ROOT / ".yamllint.yaml"
+            self.command = [str(BIN / "yamllint"), "--strict", "--config-file", str(rules), "."]
+        else:
+            # What is installed is older than what was just generated.
+            installed = ["checks", *(f"services/{name}" for name in self.services)]
+            old = (f"--old-file={name}/node_modules" for name in installed)
+            target = f"check-{self.services[0]}" if check == "check-services" else check
+            self.command = ["make", *old, target]
+
+    def _found(self, patterns: list[str]) -> set[Path]:
+        found: set[Path] = set()
+        for pattern in patterns:
+            matches = list(self.repository.glob(pattern))
+            assert matches, f"{self.check}: nothing is named {pattern}"
+            for match in matches:
+                found.update(files_of(match) if match.is_dir() else [match])
+        return found
+
+    def key(self) -> str:
+        """Return what is equal for equal questions.
+
+        The pins in mise.toml are left to the check `tools`.
+        """
+        key = hashlib.sha256(self.check.encode())
+        if self.command[0] == "make":
+            commands = run(*self.command, "--dry-run", cwd=self.repository).stdout
+            key.update(commands.encode())
+        if self.check == "tools":
+            key.update((self.repository / "mise.toml").read_bytes())
+        for path in sorted(self.read):
+            key.update(f"{path.relative_to(self.repository)}\0".encode())
+            key.update(path.read_bytes() + b"\0")
+        for path in sorted(self.named):
+            key.update(f"{path.relative_to(self.repository)}\0".encode())
+        return f"{self.check}-{key.hexdigest()[:16]}"
+
+    def answer(self, folder: Path, ready: Path, tools: Tools) -> str:
+        """Return what the check says, in a folder with nothing else, or nothing when it passes."""
+        copy = folder / self.repository.name
+        for path in {*self.read, self.repository / "Makefile", self.repository / "mise.toml"}:
+            os.link(path, below(copy / path.relative_to(self.repository)))
+        for path in self.named:
+            below(copy / path.relative_to(self.repository)).touch()
+        if self.command[0] == "make":
+            installed = {f"services/{name}": ready / "services/orders" for name in self.services}
+            for name, there in {"checks": ready / "checks", **installed}.items():
+                (copy / name / "node_modules").symlink_to(there / "node_modules")
+        result = run(
+            *self.command,
+            cwd=copy,
+            path=tools.folder(),
+            check=False,
+            timeout=900,
+            environment={"NO_COLOR": "1", **schema_environment(), **terraform_environment()},
+        )
+        shutil.rmtree(folder)
+        return "" if result.returncode == 0 else result.stdout + result.stderr or "no output"
 
 
-def judge(check: str, repository: Path, folder: Path, ready: Path, tools: Tools) -> str:
-    """Return what a check says of some of a repository's files, or nothing when it passes."""
-    copy = folder / repository.name
-    for path in inputs(repository, check):
-        there = copy / path.relative_to(repository)
-        there.parent.mkdir(parents=True, exist_ok=True)
-        os.link(path, there)
-    if check == "yamllint":
-        command: list[str | Path] = [
-            BIN / "yamllint",
-            "--strict",
-            "--config-file",
-            ROOT / ".yamllint.yaml",
-            ".",
-        ]
-    else:
-        installed = {"checks": ready / "checks"}
-        services = [path.parent.name for path in copy.glob("services/*/package.json")]
-        installed |= {f"services/{name}": ready / "services/orders" for name in services}
-        for name, there in installed.items():
-            (copy / name / "node_modules").symlink_to(there / "node_modules")
-        target = f"check-{services[0]}" if check == "check-services" else check
-        # What is installed is older than what was just generated.
-        command = ["make", *(f"--old-file={name}/node_modules" for name in installed), target]
-    result = run(
-        *command,
-        cwd=copy,
-        path=tools.folder(),
-        check=False,
-        timeout=900,
-        environment={"NO_COLOR": "1", **schema_environment(), **terraform_environment()},
-    )
-    shutil.rmtree(folder)
-    return "" if result.returncode == 0 else result.stdout + result.stderr or "no output"
+def below(path: Path) -> Path:
+    """Return a path whose folder is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def test_all_checks_are_asked() -> None:
+    """What `make check` does in a repository is what is done here."""
+    makefile = (TEMPLATE / "Makefile").read_text(encoding="utf-8")
+    found = re.search(r"^check: (.*?) ##", makefile, flags=re.M)
+    assert found
+    named = found[1].replace("$(SERVICES:%=check-%)", "check-services").split()
+    assert sorted(named) == sorted(set(CHECKS) - {"yamllint"})
 
 
 @pytest.mark.matrix
@@ -163,18 +207,19 @@ def test_a_combination_passes_its_checks(
     ready_repo: Path,
     tools: Tools,
     judged: Path,
+    record_property: Callable[[str, object], None],
     request: pytest.FixtureRequest,
 ) -> None:
     repository = bake(**answers)
     failed = {}
     for check in CHECKS:
-        key = hashlib.sha256(check.encode())
-        for path in inputs(repository, check):
-            key.update(f"{path.relative_to(repository)}\0".encode() + path.read_bytes() + b"\0")
-        result = judged / f"{check}-{key.hexdigest()[:16]}"
+        question = Question(check, repository)
+        result = judged / question.key()
         with FileLock(f"{result}.lock"):
             if not result.exists():
-                said = judge(check, repository, result.with_suffix(".files"), ready_repo, tools)
+                started = time.monotonic()
+                said = question.answer(result.with_suffix(".files"), ready_repo, tools)
+                record_property(check, time.monotonic() - started)
                 result.write_text(said, encoding="utf-8")
         if said := result.read_text(encoding="utf-8"):
             failed[check] = said

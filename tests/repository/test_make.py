@@ -255,6 +255,11 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "contracts ONLY=runbooks",
         r"HighLatency\.md: kubectl --namespace app top pods: in which namespace",
     ),
+    "a policy that keeps Prometheus out": (
+        edit("deploy/policies/network/apps/from-prometheus.yaml", "port: metrics", "port: http"),
+        "contracts ONLY=deploy",
+        r"Prometheus asks metrics, but may reach http; see deploy/policies/network/apps/from-prom",
+    ),
     "another port in the pod": (
         edit("deploy/apps/orders/base/workload.yaml", "containerPort: 8080", "containerPort: 8081"),
         "contracts ONLY=deploy",
@@ -402,7 +407,7 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "another threshold than the tests of rules know": (
         edit("monitoring/rules/alerts-availability.yaml", "14.4 *", "12 *"),
-        "lint-rules",
+        "test-rules",
         r"expr: .*HighErrorRate",
     ),
     "a receiver that does not exist": (
@@ -779,6 +784,10 @@ def test_images_are_named_for_the_chosen_registry(
         ("image", r"^docker has no buildx: install"),
         ("infra-plan ENV=moon", r"^ENV=moon: there is no such environment; .*dev.*staging"),
         ("infra-plan", r"^infra/envs/dev/state\.tfbackend is missing: 'make bootstrap-aws'"),
+        (
+            "infra-apply",
+            r"^infra/envs/dev/dev\.tfplan is missing: run 'make infra-plan ENV=dev' first$",
+        ),
         ("setup", r"^The dependencies of \S+ could not be installed: .*'npm ping'.*HTTPS_PROXY"),
     ],
 )

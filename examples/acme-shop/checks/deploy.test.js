@@ -207,6 +207,27 @@ for (const service of apps) {
       }
     });
 
+    test(`${place}: Prometheus may reach the ports that it is to ask, and no others`, () => {
+      const exposed = named(objects, 'Service').spec.ports;
+      const asked = named(objects, 'ServiceMonitor').spec.endpoints.map(
+        ({ port }) => exposed.find(({ name }) => name === port)?.targetPort,
+      );
+      const open = all(environment)
+        .filter(({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.namespace === 'apps')
+        .filter(({ spec }) => covers(pod.metadata.labels, spec.podSelector.matchLabels ?? {}))
+        .flatMap(({ spec }) => spec.ingress ?? [])
+        .filter(({ from }) =>
+          from.some(
+            ({ namespaceSelector, podSelector }) =>
+              namespaceSelector?.matchLabels['kubernetes.io/metadata.name'] === 'monitoring' &&
+              podSelector?.matchLabels['app.kubernetes.io/name'] === 'prometheus',
+          ),
+        )
+        .flatMap((rule) => rule.ports.map(({ port }) => port));
+      const remedy = 'see deploy/policies/network/apps/from-prometheus.yaml';
+      assert.deepEqual(open, asked, `Prometheus asks ${asked}, but may reach ${open}; ${remedy}`);
+    });
+
     test(`${place}: the service starts with these variables, and stops in the time that it gets`, () => {
       assert.equal(env.ENVIRONMENT, environment);
       for (const name of Object.keys(env)) {

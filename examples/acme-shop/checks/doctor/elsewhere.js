@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { read, root } from '../lib/repository.js';
+import { compareVersions } from '../lib/versions.js';
 import { ask, fail, isHere, ok, skip, warn } from './ask.js';
 import { isSetUp } from './here.js';
 
@@ -24,12 +25,6 @@ async function latestOf(repository) {
   return program === undefined || repository.endsWith(`/${program}`) ? version : undefined;
 }
 
-function isNewer(one, other) {
-  const [a, b] = [one, other].map((version) => version.split('.').map(Number));
-  const index = a.findIndex((part, place) => part !== b[place]);
-  return index !== -1 && a[index] > b[index];
-}
-
 /** The programs of mise.toml that Dependabot does not see, but for kubectl: it follows the clusters. */
 export async function pins() {
   const pinned = [...read('mise.toml').matchAll(/^"aqua:([^/]+\/[^/"]+)" = "(\d+\.\d+\.\d+)"/gm)];
@@ -46,7 +41,7 @@ export async function pins() {
     return [skip(`not asked for newer programs: ${GITHUB} does not answer`)];
   }
   const known = asked.filter(({ latest }) => latest);
-  const behind = known.filter(({ latest, version }) => isNewer(latest, version));
+  const behind = known.filter(({ latest, version }) => compareVersions(latest, version) > 0);
   const found = behind.map(({ repository, version, latest }) =>
     warn(
       `${repository} is at ${latest}; mise.toml pins ${version}`,
@@ -95,7 +90,7 @@ export async function template() {
   const releases = [...refs.keys()]
     .map((ref) => /^refs\/tags\/(v\d+\.\d+\.\d+)$/.exec(ref)?.[1])
     .filter(Boolean)
-    .sort((one, other) => (isNewer(one.slice(1), other.slice(1)) ? -1 : 1));
+    .sort((one, other) => compareVersions(other, one));
   const [newest = 'HEAD'] = releases;
   if ([commitOf(newest), refs.get('HEAD')].includes(commit)) return [ok(`as ${from} is now`)];
   const own = releases.find((tag) => commitOf(tag) === commit) ?? commit.slice(0, 12);

@@ -1,6 +1,7 @@
 // Three trees of files become one. A tree is a map from paths to "MODE OBJECT", as git has them: `before` is
 // what the template made then, `after` what it makes now, `ours` what the owner has.
 import { matchesGlob } from 'node:path';
+import { compareVersions } from '../../../checks/lib/versions.js';
 import { gitIn } from './template.js';
 
 // Whatever a person has configured, a merge is the same.
@@ -20,6 +21,8 @@ const PINS = [
   { files: '**/package.json', pattern: `^ +"(?<key>[^"]+)": "(?<pin>${VERSION})"` },
   { files: 'mise.toml', pattern: `^"?(?<key>[\\w:./-]+)"? = "(?<pin>${VERSION})"` },
 ];
+
+const isNewer = (one, other) => compareVersions(one, other) > 0;
 
 export const isLock = (path) => /(^|\/)package-lock\.json$/.test(path);
 
@@ -143,11 +146,6 @@ export class Objects {
   }
 }
 
-const isLater = (first, second) => {
-  const [a, b] = [first, second].map((version) => version.split('.').map(Number));
-  return (a[0] - b[0] || a[1] - b[1] || a[2] - b[2]) > 0;
-};
-
 /**
  * Settles versions that both have moved: the later one is taken, in files of the template that are new as well.
  * To that end the owner's version is what the template had, too.
@@ -163,7 +161,7 @@ export async function settlePins(objects, { before, after, ours }) {
         for (const { groups } of (await objects.read(entry)).matchAll(find)) {
           const name = scope(path, groups.key);
           const known = found.get(name);
-          if (!known || isLater(groups.version, known.version)) found.set(name, groups);
+          if (!known || isNewer(groups.version, known.version)) found.set(name, groups);
         }
       }
       return found;
@@ -173,8 +171,8 @@ export async function settlePins(objects, { before, after, ours }) {
     for (const [name, mine] of own) {
       const [old, now] = [was.get(name), is.get(name)];
       // Whoever has gone back has a reason, which a person should look at.
-      if (!old || !now || mine.pin === old.pin || !isLater(mine.version, old.version)) continue;
-      moved.set(name, { mine, last: isLater(now.version, mine.version) ? now : mine });
+      if (!old || !now || mine.pin === old.pin || !isNewer(mine.version, old.version)) continue;
+      moved.set(name, { mine, last: isNewer(now.version, mine.version) ? now : mine });
     }
     if (moved.size === 0) continue;
     const rewrite = async (tree, which) => {

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { compareVersions } from '../../../checks/lib/versions.js';
 
 const PROGRAM = 'pipx run --spec cookiecutter==2.7.1 cookiecutter';
 
@@ -29,8 +30,7 @@ export async function gitIn(folder, args, { env, input, codes = [0], raw = false
   }
 }
 
-const numbers = (tag) => /^v(\d+)\.(\d+)\.(\d+)$/.exec(tag)?.slice(1).map(Number);
-const later = (a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+const isRelease = (tag) => /^v\d+\.\d+\.\d+$/.test(tag);
 
 /** A checkout of the template, with all its history. */
 export class Template {
@@ -65,13 +65,13 @@ export class Template {
 
   /** The tags of releases, the newest first. */
   async releases() {
-    const tags = (await this.git('tag', '--list', 'v*')).split('\n').filter(numbers);
-    return tags.sort((a, b) => later(numbers(b), numbers(a)));
+    const tags = (await this.git('tag', '--list', 'v*')).split('\n').filter(isRelease);
+    return tags.sort((one, other) => compareVersions(other, one));
   }
 
   /** How people call a commit: by its release, or by its first digits. */
   async nameOf(commit) {
-    const tags = (await this.git('tag', '--points-at', commit)).split('\n').filter(numbers);
+    const tags = (await this.git('tag', '--points-at', commit)).split('\n').filter(isRelease);
     return tags[0] ?? commit.slice(0, 12);
   }
 
