@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,13 +152,20 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say how many combinations of answers were judged, by how many runs of checks."""
-    folder = between_workers(config._tmp_path_factory, "judged")  # type: ignore[attr-defined]
-    if folder.is_dir():
-        passed = [report.nodeid for report in terminalreporter.getreports("passed")]
-        combinations = sum("test_a_combination_passes" in name for name in passed)
-        runs = sum(not path.suffix for path in folder.iterdir())
-        terminalreporter.write_line(f"{combinations} combinations passed, {runs} runs of checks")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the matrix has judged: for each check how many inputs, and how long they took."""
+    took: dict[str, list[float]] = defaultdict(list)
+    combinations = 0
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if "a_combination" in report.nodeid and report.when == "call":
+            combinations += 1
+            for check, seconds in report.user_properties:
+                took[check].append(float(seconds))
+    if not combinations:
+        return
+    terminalreporter.write_sep("=", f"{combinations} combinations of answers")
+    for check, each in took.items():
+        terminalreporter.write_line(f"{check:18} {len(each):3} different inputs {sum(each):6.0f} s")
+    inputs = sum(len(each) for each in took.values())
+    work = sum(sum(each) for each in took.values())
+    terminalreporter.write_line(f"{'all':18} {inputs:3} different inputs {work:6.0f} s")

@@ -402,17 +402,22 @@ class Watch:
         # What is usual takes a day to learn.
         every = [each for each in asked if ":band_" not in each.expr]
         empty = every
+        last = every[-1]
         with self.live.cluster.load(f"http://{self.live.address()}/v1/greetings/Ada"):
             end = time.monotonic() + 240
             while empty and time.monotonic() < end:
                 time.sleep(3)
+                last = empty[-1]
                 empty = [each for each in empty if not self.query(each.expr)]
         if empty:
             shown = "\n".join(
                 f"{each.dashboard}, {each.title} {each.ref}: {each.expr}" for each in empty
             )
             raise LiveError(f"{len(empty)} of {len(every)} expressions have no data:\n{shown}")
-        return f"{len(every)} expressions have data; {len(asked) - len(every)} need a day of it"
+        return (
+            f"{len(every)} expressions have data, the last was {last.dashboard}, {last.title}; "
+            f"{len(asked) - len(every)} need a day of it"
+        )
 
     def fail(self) -> str:
         """Let requests fail until somebody is told."""
