@@ -59,7 +59,7 @@ CHECKS = {
     "lint-images": ["services/*/Dockerfile"],
     "lint-scripts": ["**/*.sh"],
     "lint-rules": ["monitoring/rules", "runbooks"],
-    "test-rules": ["monitoring/rules", "monitoring/tests"],
+    "lint-rule-tests": ["monitoring/rules", "monitoring/tests"],
     "lint-alertmanager": ["monitoring/alertmanager"],
     "lint-dashboards": ["monitoring/dashboards"],
     "lint-deploy": ["deploy", "monitoring"],

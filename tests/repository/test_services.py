@@ -298,7 +298,13 @@ def test_many_services_pass_all_checks(
     assert status(repository) == ""
     if number == 5:
         return
-    more = ("lint-dashboards", "lint-rules", "test-rules", "lint-alertmanager", "lint-workflows")
+    more = (
+        "lint-dashboards",
+        "lint-rules",
+        "lint-rule-tests",
+        "lint-alertmanager",
+        "lint-workflows",
+    )
     make(repository, tools, "check-service-50", *more, "test-scripts")
     for name in names_of(number):
         (repository / "services" / name / "node_modules").unlink()
