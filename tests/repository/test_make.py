@@ -788,6 +788,7 @@ def test_images_are_named_for_the_chosen_registry(
             "infra-apply",
             r"^infra/envs/dev/dev\.tfplan is missing: run 'make infra-plan ENV=dev' first$",
         ),
+        ("test-scripts ONLY=moon", r"^ONLY=moon: no test in \.github/scripts is called so$"),
         ("setup", r"^The dependencies of \S+ could not be installed: .*'npm ping'.*HTTPS_PROXY"),
     ],
 )
