@@ -40,8 +40,9 @@ def service(ready_repo: Path, node: Path) -> Iterator[ServiceProcess]:
 
 
 def test_serves_both_ports_and_is_ready_soon(ready_repo: Path, node: Path) -> None:
-    seconds = []
-    for _ in range(3):
+    seconds: list[float] = []
+    # Others are at work here, so a start that they slow down is tried again.
+    while len(seconds) < 3 or (min(seconds) >= 1.5 and len(seconds) < 10):
         folder = ready_repo / "services" / "orders"
         with ServiceProcess([node, "src/server.ts"], folder) as service:
             seconds.append(service.wait_ready())
@@ -49,8 +50,8 @@ def test_serves_both_ports_and_is_ready_soon(ready_repo: Path, node: Path) -> No
             assert json.loads(service.get(ROUTE)[1]) == {"message": "Hello, Ada!"}
             assert service.get("/metrics")[0] == 404, "metrics are on a port of their own"
             assert service.get("/readyz", "metrics")[0] == 404
-    # The goal is 1 s, which `make bench` measures; here others are at work.
-    assert min(seconds) < 4, f"start to ready took {seconds} s"
+    # The goal is 1 s (docs/performance.md); the bound leaves room for a busy machine.
+    assert min(seconds) < 1.5, f"start to ready took {seconds} s"
 
 
 def test_bad_settings_stop_the_start_with_every_problem(ready_repo: Path, node: Path) -> None:
