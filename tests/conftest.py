@@ -16,6 +16,10 @@ from support import ROOT, run
 
 from tools import docs, fetch
 
+# What our own make hands down, a generated repository's make would take for itself.
+for handed_down in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ONLY"):
+    os.environ.pop(handed_down, None)
+
 Bake = Callable[..., Path]
 Deployable = Callable[..., Path]
 

@@ -25,8 +25,6 @@ TEMPLATE = ROOT / "<<cookiecutter.project_slug>>"
 # The programs of the Python dependencies.
 BIN = Path(sys.executable).parent
 Answers = Mapping[str, str]
-# What our own make hands down, and a generated repository's make would take for itself.
-OF_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ONLY"}
 
 # The most characters that the prompts admit, so that derived names are as long as they get.
 LONGEST: Answers = {
@@ -110,8 +108,7 @@ def run(
         environment: variables to add.
         stdin: text for the standard input.
     """
-    outer = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
-    variables = {**outer, **(environment or {})}
+    variables = {**os.environ, **(environment or {})}
     if path is not None:
         variables["PATH"] = f"{path}{os.pathsep}{variables['PATH']}"
     result = subprocess.run(

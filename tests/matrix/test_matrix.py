@@ -147,9 +147,7 @@ class Question:
         """
         key = hashlib.sha256(self.check.encode())
         if self.command[0] == "make":
-            commands = run(
-                *self.command, "--dry-run", "--no-print-directory", cwd=self.repository
-            ).stdout
+            commands = run(*self.command, "--dry-run", cwd=self.repository).stdout
             key.update(commands.encode())
         if self.check == "tools":
             key.update((self.repository / "mise.toml").read_bytes())

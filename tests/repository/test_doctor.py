@@ -100,7 +100,7 @@ class Doctor:
         result = run(
             "env", "--ignore-environment", f"PATH={self.path}",
             *(f"{name}={value}" for name, value in self.environment.items()),
-            "make", "--no-print-directory", "doctor", cwd=self.repository, check=False,
+            "make", "doctor", cwd=self.repository, check=False,
         )  # fmt: skip
         output = result.stdout + result.stderr
         assert result.returncode in (0, 2), output

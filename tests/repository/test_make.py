@@ -821,6 +821,8 @@ def test_pre_commit_runs_the_checks(changed: Path, tools: Tools) -> None:
     # Found by the first of the checks, as all of them take minutes.
     config = changed / "services/orders/src/config.ts"
     config.write_text(config.read_text("utf-8") + "\nexport const  spaced = 1\n", encoding="utf-8")
+    settings = (changed / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.search(r"^ +entry: make check$", settings, re.M), "all of them, not a part"
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
     command = ("git", *identity, "commit", "--quiet", "--all", "--message=Change")
     refused = run(*command, cwd=changed, path=path, check=False)
