@@ -110,7 +110,11 @@ def test_what_was_approved_is_applied_and_nothing_else(repository: Repository) -
     assert f"-backend-config=bucket={VARIABLES['TF_STATE_BUCKET']}" in init
     assert f"-backend-config=kms_key_id={VARIABLES['TF_STATE_KMS_KEY_ARN']}" in init
 
-    collected = repository.script("collect-plans.js", "plans", ENVIRONMENTS='["dev"]').stdout
+    # Who has made dev alone has locked its providers alone; on main all are looked at.
+    for other in ("staging", "production"):
+        assert repository.plan(other)["status"] == "unlocked"
+    every = json.dumps(ENVIRONMENTS)
+    collected = repository.script("collect-plans.js", "plans", ENVIRONMENTS=every).stdout
     changes = [{"environment": "dev", "digest": first["digest"]}]
     assert f"changes={json.dumps(changes, separators=(',', ':'))}" in collected
 
