@@ -281,14 +281,19 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         r"ServiceMonitor: no port prometheus",
     ),
     "less time to stop than the service takes": (
-        edit("deploy/apps/orders/base/workload.yaml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 20"),
+        edit("deploy/apps/orders/base/workload.yaml", "terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 30"),
         "contracts ONLY=deploy",
-        r"terminationGracePeriodSeconds is 20; stopping takes 25 s",
+        r"terminationGracePeriodSeconds is 30; stopping takes 50 s",
     ),
-    "a readiness probe that notices the shutdown too late": (
-        edit("deploy/apps/orders/base/workload.yaml", "periodSeconds: 2", "periodSeconds: 10"),
+    "a service that ends before load balancers stop sending": (
+        edit("deploy/apps/orders/base/workload.yaml", "value: from-facts", 'value: from-facts\n            - { name: SHUTDOWN_DRAIN_MS, value: "5000" }'),
         "contracts ONLY=deploy",
-        r"readinessProbe: a draining pod is noticed after 10 s",
+        r"SHUTDOWN_DRAIN_MS is 5000; a load balancer may send for 25000 ms",
+    ),
+    "a readiness probe that takes a pod out for one late answer": (
+        edit("deploy/apps/orders/base/workload.yaml", "timeoutSeconds: 2\n            # One late answer takes no pod out. One that is to go is out without a probe.\n            failureThreshold: 3", "failureThreshold: 1"),
+        "contracts ONLY=deploy",
+        r"readinessProbe: failureThreshold is 1, so one late answer takes a pod out",
     ),
     "a memory limit above the request": (
         edit("deploy/apps/orders/base/workload.yaml", "            limits:\n              memory: 256Mi", "            limits:\n              memory: 512Mi"),
@@ -529,6 +534,16 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
         edit(".github/workflows/ci.yml", "          persist-credentials: false\n", "          persist-credentials: true\n"),
         "contracts ONLY=workflows",
         r"ci\.yml:\d+: write persist-credentials: false",
+    ),
+    "artifacts that lie elsewhere when there is one": (
+        edit(".github/workflows/promote.yml", "          merge-multiple: true\n", ""),
+        "contracts ONLY=workflows",
+        r"promote\.yml:\d+: write merge-multiple: true",
+    ),
+    "an artifact without a folder of its own": (
+        edit(".github/workflows/infra.yml", '"plans/plan-$ENVIRONMENT"', "plans"),
+        "contracts ONLY=workflows",
+        r"infra\.yml:\d+: let a step write into plans/plan-\$\{\{ matrix\.environment \}\}",
     ),
     "a workflow of strangers with our credentials": (
         edit(".github/workflows/ci.yml", "  pull_request:\n", "  pull_request_target:\n"),
