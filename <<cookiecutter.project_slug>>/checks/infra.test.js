@@ -191,6 +191,14 @@ test('each service has the repository that its images are pushed to', () => {
   const name = new RegExp(`/${project}/\\$\\{service\\}`);
   assert.match(read(images), name, `${images}: imageName`);
 });
+
+test('old images go by the tags of releases, and signatures have none of these', () => {
+  const rules = 'infra/modules/registry/main.tf';
+  const patterns = [...read(rules).matchAll(/tagPatternList = (.+)$/gm)].map(([, list]) => list);
+  assert.deepEqual([...new Set(patterns)], ['["release-*"]'], `${rules}: tagPatternList`);
+  const publish = '.github/scripts/publish.js';
+  assert.match(read(publish), /`\$\{image\}:release-/, `${publish}: the tag`);
+});
 #% endif
 #% if cookiecutter.compute == 'auto-mode'
 
