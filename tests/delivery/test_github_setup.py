@@ -165,7 +165,7 @@ def test_it_asks_for_what_github_knows_and_only_once(
     shown, done, again = found["runs"]
     assert (shown["calls"], shown["changes"] > 20) == (0, True)
     assert "environment release: branches: none -> main" in shown["said"]
-    assert f"repo:{owner}/acme-shop:environment:apply-production" in shown["said"]
+    assert f"repo:{owner}@12/acme-shop@34:environment:apply-production" in shown["said"]
     assert (":environment:release" in shown["said"]) == (registry == "ecr")
     assert ("AWS_PULL_ROLE_ARN is not set" in shown["said"]) == (registry == "ecr")
     assert done["changes"] == shown["changes"]
@@ -204,6 +204,13 @@ def test_make_shows_what_it_would_change_and_then_changes_it(
     shown = setup.run("GITOPS_APP=acme-gitops")
     assert "Nothing was changed." in shown and setup.load()["calls"] == []
     assert f"environment plan-dev: variable AWS_ROLE_ARN: value: none -> {role}" in shown
+    # The lines that it asks for are formatted as Terraform wants them, and then it is content.
+    lines = re.findall(r"`(github_\w+_id += \"\d+\")`", shown)
+    assert len(lines) == 2, shown
+    variables = repository / "infra/bootstrap/terraform.tfvars"
+    variables.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run("terraform", "fmt", "-check", variables, cwd=repository, path=tools.folder("terraform"))
+    assert "do not trust" not in setup.run("GITOPS_APP=acme-gitops")
     assert "Done." in setup.run("GITOPS_APP=acme-gitops", "APPLY=yes")
     place = "repos/acme/acme-shop/environments/plan-dev/variables/AWS_ROLE_ARN"
     assert setup.load()["resources"][place]["value"] == role

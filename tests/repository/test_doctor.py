@@ -402,6 +402,9 @@ def test_what_does_not_fit_on_github_is_told(doctor: Doctor, tmp_path: Path) -> 
     settings = report.find("GitHub", r"^\d+ settings are not as docs/github\.md says")
     assert settings.level == "warn" and settings.fix == "make github-setup APPLY=yes"
     assert report.find("GitHub", "^no GitHub App: releases").level == "warn"
+    roles = report.find("GitHub", "^the roles in AWS do not trust this repository")
+    assert "infra/bootstrap/terraform.tfvars" in roles.text
+    assert (roles.level, roles.fix) == ("warn", "make bootstrap-aws, and commit that file")
     assert json.loads(state.read_text(encoding="utf-8"))["calls"] == [], "it changed something"
 
 
