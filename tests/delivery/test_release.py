@@ -29,7 +29,7 @@ import pytest
 from conftest import Deployable, Tools, commit, link_dependencies
 from delivery import layouts
 from services.image import Buildah
-from support import free_port, require, run, with_facts
+from support import free_port, require, run, shell_blocks, with_facts
 
 from tools import vulnerabilities
 from tools.vulnerabilities import Advisory
@@ -284,6 +284,47 @@ def test_without_the_app_a_release_is_a_pull_request(checkout: Checkout) -> None
     [pull] = checkout.pulls()
     assert f"sha256:{'b' * 64}" in pull["body"]
     assert released(checkout, "release/dev") == f"sha256:{'b' * 64}"
+
+
+def test_a_rollback_takes_back_one_service_of_a_release(checkout: Checkout, tmp_path: Path) -> None:
+    """The commands of the runbooks, after releases that each have two services in one commit."""
+    other = "payments"
+    for folder in ("services", "deploy/apps"):
+        shutil.copytree(checkout.path / folder / "orders", checkout.path / folder / other)
+    checkout.git("add", ".")
+    checkout.change("A second service")
+    for digit in "ab":
+        source = checkout.main()
+        both = [{"service": name, "digest": f"sha256:{digit * 64}"} for name in ("orders", other)]
+        checkout.script("deploy.js", source, json.dumps(both))
+    bad = checkout.main()
+    assert checkout.message().startswith("Release orders, payments to dev")
+
+    # main takes no push, as on GitHub.
+    script(
+        checkout.origin / "hooks/update",
+        '[ "$1" != refs/heads/main ] || { echo protected branch >&2; exit 1; }',
+    )
+    called = tmp_path / "called"
+    script(checkout.programs / "gh", f'echo "$@" > "{called}"')
+    checkout.git("config", "user.name", "Test")
+    checkout.git("config", "user.email", "test@example.com")
+    checkout.git("switch", "--quiet", "--force-create", "main", "origin/main")
+    (commands, *_) = shell_blocks(checkout.path, "../runbooks/README.md", "Roll back")
+    words = {"SERVICE": "orders", "ENV": "dev", "COMMIT": bad[:7]}
+    for word, value in words.items():
+        commands = re.sub(rf"\b{word}\b", value, commands)
+    result = run("bash", "-e", "-c", commands, cwd=checkout.path, path=checkout.programs)
+    assert bad[:7] in result.stdout, "the list of commits does not show the release"
+
+    branch = f"roll-back-orders-{bad[:7]}"
+    assert checkout.changes(bad, branch) == [
+        f"+++ b/{RELEASE_FILE.format('dev')}",
+        f"-  digest: sha256:{'b' * 64}",
+        f"+  digest: sha256:{'a' * 64}",
+    ], "it changed more than the one service"
+    assert checkout.main() == bad
+    assert called.read_text(encoding="utf-8") == "pr create --fill\n"
 
 
 # --------------------------------------------------------------------------- the whole way
