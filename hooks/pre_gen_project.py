@@ -7,11 +7,13 @@ that folder when it exits with a code other than zero.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 # A bucket name, SLUG-tfstate-ACCOUNT-REGION, holds 12 digits of account and up to 14 characters of
@@ -215,14 +217,39 @@ def escaped(value: str) -> str:
     return begins.sub(lambda mark: f"{'<' * 2} '{mark[0]}' >>", value)
 
 
+def by_cruft(answers: Mapping[str, str]) -> bool:
+    """Say whether cruft runs this: it alone says which commit of the template it is."""
+    return "_commit" in answers
+
+
 def retry_command(answers: Mapping[str, str], broken: list[str]) -> str:
-    """Return a command that asks again with the good answers as defaults."""
-    kept = [
-        f"{prompt}={escaped(str(value))}"
+    """Return a command that asks again with the good answers as defaults.
+
+    It runs in whatever folder and with whatever PATH: the program is the one that runs this, which
+    make and pipx keep where no PATH leads, and folders are whole paths.
+    """
+    kept = {
+        prompt: escaped(str(value))
         for prompt, value in answers.items()
         if not prompt.startswith("_") and prompt not in broken
-    ]
-    return shlex.join(["cookiecutter", str(answers["_template"]), *kept])
+    }
+    cruft = by_cruft(answers)
+    beside = Path(sys.executable).with_name("cruft" if cruft else "cookiecutter")
+    words = [str(beside) if beside.is_file() else beside.name, *(["create"] if cruft else [])]
+    # Where the user is. This runs in the new repository's folder.
+    here = Path(os.environ.get("PWD", os.devnull))
+    if Path.cwd().parent != here.resolve():
+        words += ["--output-dir", str(Path.cwd().parent)]
+    if answers.get("_checkout"):
+        words += ["--checkout", str(answers["_checkout"])]
+    template = here / str(answers["_template"])
+    is_here = (template / "cookiecutter.json").is_file()
+    words.append(os.path.normpath(template) if is_here else str(answers["_template"]))
+    if cruft:
+        words += ["--extra-context", json.dumps(kept, ensure_ascii=False)]
+    else:
+        words += [f"{prompt}={value}" for prompt, value in kept.items()]
+    return shlex.join(words)
 
 
 def main(answers: Mapping[str, str]) -> int:
@@ -233,7 +260,9 @@ def main(answers: Mapping[str, str]) -> int:
     print(f"Nothing was generated. {len(broken)} to correct:", file=sys.stderr)
     for prompt in broken:
         print(problem(prompt, typed(answers, prompt)), file=sys.stderr)
-    print("To be asked again, with your other answers kept:", file=sys.stderr)
+    # What cruft was given besides, it does not tell.
+    also = " (add --checkout and --skip if you gave them)" if by_cruft(answers) else ""
+    print(f"To be asked again, with your other answers kept{also}:", file=sys.stderr)
     print(f"  {retry_command(answers, broken)}", file=sys.stderr)
     return 1
 

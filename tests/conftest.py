@@ -12,7 +12,7 @@ import pytest
 from _pytest.capture import CaptureManager
 from filelock import FileLock
 from pytest_cookies.plugin import Cookies
-from support import ROOT, run
+from support import ROOT, TEMPLATE, run
 
 from tools import docs, fetch
 
@@ -99,6 +99,25 @@ def commit(repository: Path) -> Path:
     run("git", "add", "--all", cwd=repository)
     run("git", *identity, "commit", "--quiet", "--message=Start from Slipway", cwd=repository)
     return repository
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A git repository with the template as it is in the working tree."""
+    copy = tmp_path / "slipway"
+    copy.mkdir()
+    for name in ("cookiecutter.json", "hooks", TEMPLATE.name, "{{cookiecutter.project_slug}}"):
+        source = ROOT / name
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(
+                source,
+                copy / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("__pycache__", "node_modules"),
+            )
+        else:
+            shutil.copy2(source, copy / name, follow_symlinks=False)
+    return commit(copy)
 
 
 @pytest.fixture(scope="session")

@@ -58,3 +58,11 @@ def test_the_map_of_the_readme_names_folders_that_exist() -> None:
     assert len(folders) >= 5
     for folder in folders:
         assert (ROOT / folder).is_dir(), f"README's map names {folder}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/generate.md"])
+def test_cruft_is_given_an_address_that_git_knows(document: str) -> None:
+    """It does not know cookiecutter's gh: and hands it to git, for which it is a machine called gh."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    given = re.findall(r"cruft create\b *(\S*)", text)
+    assert given and [address for address in given if not address.startswith("https://")] == []

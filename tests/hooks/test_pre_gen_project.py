@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+from conftest import commit
 from support import BIN, LONGEST, ROOT, files_of, load_hook, prompts, run
 
 COOKIECUTTER = BIN / "cookiecutter"
@@ -158,20 +160,97 @@ def test_an_existing_folder_is_left_as_it_is(empty: Path) -> None:
     assert kept.read_text(encoding="utf-8") == "mine"
 
 
+# What a shell, cookiecutter or JSON may take for its own.
+HOSTILE = "a << b <% c <# d #% e 'f' \"g\" $(h) `i` \\ {{ j }} !k"
+
+
+def ask_again(output: str, folder: Path) -> dict[str, str]:
+    """Run the printed command in a shell, as it stands, with nothing of ours on PATH.
+
+    Return who answered what: with Enter at each prompt, all that was kept.
+    """
+    _, _, after = output.partition("with your other answers kept")
+    line = next(line for line in after.splitlines() if line.startswith("  "))
+    result = run(
+        "bash", "-c", line,
+        cwd=folder, stdin="\n" * len(prompts()), check=False,
+        environment={"HOME": str(folder), "PWD": str(folder), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
+    return dict(word.partition("=")[::2] for word in shlex.split(line) if "=" in word)
+
+
+def described(repository: Path) -> str:
+    """Return the description in a generated repository, which must have MIT's license."""
+    assert "MIT License" in (repository / "LICENSE").read_text("utf-8"), "an answer is lost"
+    package = json.loads((repository / "services/orders/package.json").read_text("utf-8"))
+    return str(package["description"])
+
+
 def test_the_retry_command_keeps_the_good_answers(empty: Path) -> None:
-    description = "a << b <% c <# d #% e 'f' \"g\" $(h) \\ i"
-    first = generate(
-        empty, service_name="Orders!", description=HOOK.escaped(description), license="MIT"
+    """Also when nothing leads to cookiecutter, as in `pipx run cookiecutter`."""
+    _, output = generate(
+        empty, service_name="Orders!", description=HOOK.escaped(HOSTILE), license="MIT"
     )
-    line = next(line for line in first[1].splitlines() if line.startswith("  cookiecutter "))
-    words = shlex.split(line)
-    kept = dict(word.split("=", 1) for word in words[2:])
+    kept = ask_again(output, empty.parent)
     assert "service_name" not in kept, "the refused answer is offered again"
-    assert kept["license"] == "MIT"
-    code, output = generate(empty, **kept)
-    assert code == 0, output
-    package = json.loads((empty / "acme-shop/services/orders/package.json").read_text("utf-8"))
-    assert package["description"] == description
+    assert described(empty / "acme-shop") == HOSTILE
+
+
+def test_the_retry_command_of_make_new_runs_from_anywhere_and_writes_into_out(
+    tmp_path: Path,
+) -> None:
+    typed = dict.fromkeys(prompts(), "")
+    typed |= {"service_name": "Orders!", "description": HOSTILE, "license": "2"}
+    out = tmp_path / "my work"
+    result = run(
+        "make", "new", f"OUT={out}",
+        cwd=ROOT, check=False, environment={"HOME": str(tmp_path)},
+        stdin="".join(f"{value}\n" for value in typed.values()),
+    )  # fmt: skip
+    assert result.returncode != 0 and list(out.iterdir()) == []
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    ask_again(result.stdout + result.stderr, elsewhere)
+    assert list(elsewhere.glob("acme*")) == [], "the folder that was asked for is forgotten"
+    assert described(out / "acme-shop") == HOSTILE
+
+
+def test_the_retry_command_takes_the_same_state_of_the_template(
+    template: Path, tmp_path: Path
+) -> None:
+    run("git", "tag", "v1.0.0", cwd=template)
+    (template / "cookiecutter.json").write_text("{}", encoding="utf-8")
+    commit(template)
+    result = run(
+        COOKIECUTTER, "--no-input", "--checkout=v1.0.0", f"git+file://{template}",
+        "service_name=Orders!", "license=MIT",
+        cwd=tmp_path, check=False, environment={"HOME": str(tmp_path), "PWD": str(tmp_path)},
+    )  # fmt: skip
+    output = result.stdout + result.stderr
+    assert "--output-dir" not in output, "the folder is where it would be anyway"
+    # It asks whether it may get its copy of the template anew.
+    shutil.rmtree(tmp_path / ".cookiecutters")
+    ask_again(output, tmp_path)
+    described(tmp_path / "acme-shop")
+
+
+def test_the_retry_command_of_cruft_is_crufts(template: Path, tmp_path: Path) -> None:
+    answers = {"service_name": "Orders!", "license": "MIT", "description": HOOK.escaped(HOSTILE)}
+    result = run(
+        BIN / "cruft", "create", f"../{template.name}", "--no-input", "--output-dir", "my out",
+        "--extra-context", json.dumps(answers),
+        cwd=template, check=False, environment={"HOME": str(tmp_path)},
+    )  # fmt: skip
+    output = result.stdout + result.stderr
+    assert "--checkout" in output, f"cruft does not tell what else was given:\n{output}"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    ask_again(output, elsewhere)
+    made = template / "my out" / "acme-shop"
+    assert described(made) == HOSTILE
+    state = json.loads((made / ".cruft.json").read_text(encoding="utf-8"))
+    assert state["template"] == str(template)
 
 
 def test_answers_typed_at_the_prompts_may_hold_delimiters(empty: Path) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from conftest import commit
-from support import BIN, ROOT, TEMPLATE, run
+from support import BIN, TEMPLATE, run
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test",
@@ -16,25 +15,6 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "Test",
     "GIT_COMMITTER_EMAIL": "test@example.com",
 }
-
-
-@pytest.fixture
-def template(tmp_path: Path) -> Path:
-    """A git repository with the template as it is in the working tree."""
-    copy = tmp_path / "slipway"
-    copy.mkdir()
-    for name in ("cookiecutter.json", "hooks", TEMPLATE.name, "{{cookiecutter.project_slug}}"):
-        source = ROOT / name
-        if source.is_dir() and not source.is_symlink():
-            shutil.copytree(
-                source,
-                copy / name,
-                symlinks=True,
-                ignore=shutil.ignore_patterns("__pycache__", "node_modules"),
-            )
-        else:
-            shutil.copy2(source, copy / name, follow_symlinks=False)
-    return commit(copy)
 
 
 def cruft(*arguments: str | Path, cwd: Path, check: bool = True) -> tuple[int, str]:
