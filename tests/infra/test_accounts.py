@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,51 @@ def policies_of(plan: Plan, role: str) -> list[Json]:
     ]
 
 
+def many(value: str | list[str]) -> list[str]:
+    """Return what policies write as a text or as a list of them."""
+    return [value] if isinstance(value, str) else value
+
+
+def holds(operator: str, values: list[str], found: str | None) -> bool:
+    """Say whether a condition holds for a key of a request: None, when the request has none."""
+    match operator:
+        case "StringEquals" | "ArnEquals":
+            return found in values
+        case "StringNotEquals":
+            return found not in values
+        case "StringEqualsIfExists":
+            return found is None or found in values
+        case "StringLike" | "ArnLike":
+            return found is not None and any(fnmatchcase(found, value) for value in values)
+        case "Null":
+            return values == [json.dumps(found is None)]
+    raise AssertionError(f"{operator}: think about what AWS makes of it first")
+
+
+def may(statements: list[Json], action: str, resource: str, request: Mapping[str, str]) -> bool:
+    """Say whether statements allow a request, as AWS judges it: a denial beats all."""
+    effects = {
+        statement["Effect"]
+        for statement in statements
+        if any(fnmatchcase(action, text) for text in many(statement.get("Action", "*")))
+        and not any(fnmatchcase(action, text) for text in many(statement.get("NotAction", [])))
+        and any(fnmatchcase(resource, text) for text in many(statement["Resource"]))
+        and all(
+            holds(operator, many(values), request.get(key))
+            for operator, conditions in statement.get("Condition", {}).items()
+            for key, values in conditions.items()
+        )
+    }
+    return effects == {"Allow"}
+
+
+def request_of(tags: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Return what AWS knows of a request: the tags of what it is for, and those that it brings."""
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()} | {
+        f"aws:RequestTag/{key}": value for key, value in new.items()
+    }
+
+
 def test_only_releases_push_and_only_to_the_repositories_of_services(plan: Plan) -> None:
     repository = "arn:aws:ecr:eu-west-1:111122223333:repository/acme-shop/orders"
     push = [s for s in policies_of(plan, "acme-shop-publish") if "ecr:PutImage" in s["Action"]]
@@ -165,6 +212,41 @@ def test_environments_have_the_same_rights_each_for_itself(plan: Plan) -> None:
         for one, other in itertools.permutations(ENVIRONMENTS, 2):
             assert one in texts[one] and other not in texts[one]
             assert texts[one].replace(one, other) == texts[other]
+
+
+def test_a_group_of_somebody_else_cannot_be_opened(
+    account: Path, plan: Plan, terraform: Terraform
+) -> None:
+    """Whatever tags the role may put on it first; those of the network's own default group it may put."""
+    statements = policies_of(plan, "acme-shop-dev-apply")
+    group = "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1"
+    made = terraform.plan(account / "infra/envs/dev").one("default_security_group")["tags"]
+    own = {"project": "acme-shop", "environment": "dev"} | made
+    assert may(statements, "ec2:CreateTags", group, request_of({}, own))
+    untagged: dict[str, str] = {}
+    for tags in (untagged, own):
+        assert may(statements, "ec2:RevokeSecurityGroupIngress", group, request_of(tags, {}))
+
+    projects, names = ("acme-shop", "other"), ("dev", "production", own["environment"], "Dev")
+    tagged = [
+        {key: value for key, value in zip(("project", "environment"), pair, strict=True) if value}
+        for pair in itertools.product((None, *projects), (None, *names))
+    ]
+    foreign = [tags for tags in tagged if tags != {"project": "acme-shop", "environment": "dev"}]
+    # What it can make of each, step by step.
+    reached = list(foreign)
+    for tags in reached:
+        for new in tagged:
+            after = tags | new
+            asked = request_of(tags, new)
+            if may(statements, "ec2:CreateTags", group, asked) and after not in reached:
+                reached.append(after)
+    for tags, new in itertools.product(reached, tagged):
+        for way in ("Ingress", "Egress"):
+            action = f"ec2:AuthorizeSecurityGroup{way}"
+            assert not may(statements, action, group, request_of(tags, new)), (
+                f"{action}: a group with the tags {tags} can be opened"
+            )
 
 
 # What is widened -> where, the change, and what the test has to name.

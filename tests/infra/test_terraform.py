@@ -552,9 +552,9 @@ BREAKAGES: dict[str, tuple[str, str, str, str]] = {
     ),
     "signatures that are deleted": (
         f"{REGISTRY}/main.tf",
-        'tagStatus      = "tagged"',
-        'tagStatus      = "any"',
-        "signatures have no tags",
+        '["release-*"]',
+        '["*"]',
+        "rules must name the tags of releases",
     ),
     "other accounts that push": (
         f"{REGISTRY}/main.tf",

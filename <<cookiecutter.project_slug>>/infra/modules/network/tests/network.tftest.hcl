@@ -29,6 +29,11 @@ run "closed_by_default" {
   }
 
   assert {
+    condition     = aws_default_security_group.this.tags["environment"] == "shop-dev-default-closed"
+    error_message = "the default security group must have the environment by which it can be closed, and not opened"
+  }
+
+  assert {
     condition     = alltrue([for subnet in concat(values(aws_subnet.private), values(aws_subnet.public)) : subnet.map_public_ip_on_launch == false])
     error_message = "no subnet may give public addresses: map_public_ip_on_launch = false"
   }
