@@ -66,3 +66,20 @@ def test_cruft_is_given_an_address_that_git_knows(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     given = re.findall(r"cruft create\b *(\S*)", text)
     assert given and [address for address in given if not address.startswith("https://")] == []
+
+
+def test_in_ten_minutes_counts_the_programs_that_mise_loads() -> None:
+    """The table of aqua (aquaproj/aqua-registry) says where each comes from."""
+    text = (ROOT / "<<cookiecutter.project_slug>>/mise.toml").read_text(encoding="utf-8")
+    tools = re.findall(r'^"?([\w:/-]+)"? = ', text.split("[tools]")[1].split("\n[")[0], re.M)
+    elsewhere = {
+        "node": "Node.js from nodejs.org",
+        "aqua:hashicorp/terraform": "Terraform from releases.hashicorp.com",
+        "aqua:helm/helm": "Helm from get.helm.sh",
+        "aqua:kubernetes/kubernetes/kubectl": "kubectl from dl.k8s.io",
+    }
+    page = " ".join((ROOT / "docs/start.md").read_text(encoding="utf-8").split())
+    for name, source in elsewhere.items():
+        assert name in tools and source in page, f"docs/start.md does not say: {source}"
+    others = [name for name in tools if name not in elsewhere and "mailpit" not in name]
+    assert len(others) == 13 and "thirteen programs from GitHub" in page, others
