@@ -212,6 +212,27 @@ def test_every_skip_of_checkov_has_a_reason(deployable: Deployable) -> None:
         assert re.search(rf"- {check} # \S.{{20,}}", text), f"{check} has no reason beside it"
 
 
+@pytest.mark.parametrize(
+    ("compute", "label"),
+    [
+        ("managed-nodes", "elbv2.k8s.aws/pod-readiness-gate-inject"),
+        ("auto-mode", "eks.amazonaws.com/pod-readiness-gate-inject"),
+    ],
+)
+def test_a_pod_is_ready_once_its_load_balancer_knows_it(
+    deployable: Deployable, compute: str, label: str
+) -> None:
+    """Each load balancer controller asks for the label of its own, on the namespace of the pods."""
+    for environment in ENVIRONMENTS:
+        labels = next(
+            entry["metadata"]["labels"]
+            for entry in objects(render(deployable(compute=compute), environment))
+            if (entry["kind"], entry["metadata"]["name"]) == ("Namespace", "apps")
+        )
+        gates = {key: value for key, value in labels.items() if "readiness-gate" in key}
+        assert gates == {label: "enabled"}, f"{environment}, namespace apps: {labels}"
+
+
 def test_production_is_changed_in_working_hours_only(deployable: Deployable) -> None:
     for environment in ENVIRONMENTS:
         projects = {
