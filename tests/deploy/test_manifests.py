@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Deployable, Tools
-from manifests import DIGEST, ENVIRONMENTS, NO_DIGEST, by_key, objects, render
+from manifests import DIGEST, ENVIRONMENTS, NO_DIGEST, by_key, objects, only, render
 from support import BIN, Answers, choices, name_of, run, schema_environment, with_facts
 
 from tools import fetch
@@ -231,6 +231,15 @@ def test_a_pod_is_ready_once_its_load_balancer_knows_it(
         )
         gates = {key: value for key, value in labels.items() if "readiness-gate" in key}
         assert gates == {label: "enabled"}, f"{environment}, namespace apps: {labels}"
+
+
+def test_a_revert_of_a_finished_canary_skips_its_steps(deployable: Deployable) -> None:
+    """Argo Rollouts would take minutes for a version that has served before."""
+    rollout = only(deployable(rollout="canary"), "production", "Rollout")["spec"]
+    window = rollout.get("rollbackWindow", {}).get("revisions", 0)
+    assert 0 < window <= rollout["revisionHistoryLimit"], (
+        f"rollbackWindow.revisions is {window}; kept are {rollout['revisionHistoryLimit']}"
+    )
 
 
 def test_production_is_changed_in_working_hours_only(deployable: Deployable) -> None:
