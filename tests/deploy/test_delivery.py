@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import Deployable, Tools, commit, link_dependencies
-from manifests import DIGEST, NO_DIGEST
-from support import run, schema_environment, shell_blocks
+from manifests import DIGEST, NO_DIGEST, objects, render
+from support import choices, run, schema_environment, shell_blocks
 
 from tools import fetch
 
@@ -56,6 +57,58 @@ def test_a_release_is_promoted_and_rolled_back(repository: Path) -> None:
     run("bash", "-e", "-c", revert.replace("git ", f"git {' '.join(IDENTITY)} "), cwd=repository)
     assert digest(repository, "staging") == NO_DIGEST
     assert digest(repository, "dev") == DIGEST
+
+
+def test_nothing_is_pushed_to_main(deployable: Deployable) -> None:
+    """Once the ruleset is there, GitHub refuses it."""
+    documents = [*(deployable() / "docs").glob("*.md"), *(deployable() / "runbooks").glob("*.md")]
+    found = 0
+    for document in documents:
+        for block in re.findall(r"```sh\n(.+?)```", document.read_text(encoding="utf-8"), re.S):
+            if "git push" not in block:
+                continue
+            found += 1
+            lines = [line.strip() for line in block.strip().splitlines()]
+            branch = "".join(re.findall(r"git switch --create (\S+)", block))
+            end = [f"git push --set-upstream origin {branch}", "gh pr create --fill"]
+            assert branch and lines[-2:] == end, f"{document.name} pushes to main: {lines}"
+    assert found >= 2
+
+
+def test_the_guard_is_there_before_the_roles(deployable: Deployable) -> None:
+    blocks = shell_blocks(deployable(), "infra.md", "Step by step")
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    setup = [index for index, line in enumerate(lines) if line == "make github-setup APPLY=yes"]
+    roles = lines.index("make bootstrap-aws")
+    assert len(setup) == 2 and setup[0] < roles < setup[1], lines
+    assert lines.index("make bootstrap ENV=dev") < lines.index("gh workflow run release.yml")
+
+
+@pytest.mark.parametrize("registry", choices()["container_registry"])
+def test_each_secret_that_is_read_is_made_as_documented(
+    deployable: Deployable, registry: str
+) -> None:
+    repository = deployable(container_registry=registry)
+    wanted: dict[str, set[str]] = {}
+    for found in objects(render(repository, "dev")):
+        if found["kind"] == "ExternalSecret":
+            for entry in found["spec"]["data"]:
+                name = entry["remoteRef"]["key"].removeprefix("acme-shop/dev/")
+                wanted.setdefault(name, set()).add(entry["remoteRef"]["property"])
+    assert {"grafana", "notifications"} <= wanted.keys()
+    text = "".join(
+        (repository / "docs" / name).read_text(encoding="utf-8")
+        for name in ("bootstrap.md", "alerting.md")
+    )
+    recipes = re.findall(
+        r"`(\S+\.json)`[^`]*\n```json\n([^`]+)```\n\n```sh\n"
+        r"aws secretsmanager create-secret --region \S+ \\\n"
+        r"  --name acme-shop/ENV/(\S+) --secret-string file://(\S+)\nrm (\S+)\n```",
+        text,
+    )
+    assert {name: set(json.loads(keys)) for _, keys, name, *_ in recipes} == wanted
+    for named, _, _, *files in recipes:
+        assert files == [named, named]
 
 
 @pytest.mark.parametrize(
