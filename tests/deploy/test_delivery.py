@@ -43,7 +43,7 @@ def release(repository: Path, *arguments: str) -> str:
     return result.stderr if result.returncode else ""
 
 
-def test_a_release_is_promoted_and_rolled_back(repository: Path) -> None:
+def test_a_release_is_promoted_and_rolled_back(repository: Path, tmp_path: Path) -> None:
     assert release(repository, "release", "ENV=dev", f"DIGEST={DIGEST}") == ""
     commit(repository)
     (promote,) = shell_blocks(repository, "delivery.md", "By hand")
@@ -53,8 +53,28 @@ def test_a_release_is_promoted_and_rolled_back(repository: Path) -> None:
     text = (repository / "deploy/apps/orders/overlays/staging/release.yaml").read_text("utf-8")
     assert "runs in staging" in text
     commit(repository)
-    (revert,) = shell_blocks(repository, "delivery.md", "Roll back")
-    run("bash", "-e", "-c", revert.replace("git ", f"git {' '.join(IDENTITY)} "), cwd=repository)
+    # It goes by a pull request, as `main` takes nothing else.
+    origin = tmp_path / "origin.git"
+    run("git", "clone", "--quiet", "--bare", repository, origin, cwd=tmp_path)
+    run("git", "remote", "add", "origin", origin, cwd=repository)
+    run("git", "fetch", "--quiet", "origin", cwd=repository)
+    run("git", "branch", "--quiet", "--set-upstream-to=origin/main", "main", cwd=repository)
+    path = tmp_path / "bin"
+    path.mkdir()
+    (path / "gh").write_text(f'#!/bin/sh\necho "$*" >"{tmp_path}/asked"\n', encoding="utf-8")
+    (path / "gh").chmod(0o755)
+    (block,) = shell_blocks(repository, "delivery.md", "Roll back")
+    for word, value in {
+        "ENV": "staging",
+        "COMMIT": "HEAD",
+        "git ": f"git {' '.join(IDENTITY)} ",
+    }.items():
+        block = block.replace(word, value)
+    run("bash", "-e", "-c", block, cwd=repository, path=path)
+    assert (tmp_path / "asked").read_text(encoding="utf-8") == "pr create --fill\n"
+    pushed = run("git", "rev-parse", "roll-back", "main", cwd=origin).stdout.split()
+    own = run("git", "rev-parse", "HEAD", "HEAD^", cwd=repository).stdout.split()
+    assert pushed == own, "the branch is not pushed, or main is"
     assert digest(repository, "staging") == NO_DIGEST
     assert digest(repository, "dev") == DIGEST
 
