@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import http.server
+import itertools
 import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -281,14 +284,16 @@ class Alertmanager:
         return now
 
 
-@pytest.fixture(scope="module")
-def alertmanager(
-    deployable: Deployable, tools: Tools, tmp_path_factory: pytest.TempPathFactory
+@contextlib.contextmanager
+def started(
+    repository: Path, tools: Tools, folder: Path, **options: object
 ) -> Iterator[Alertmanager]:
-    """Alertmanager as it starts in a cluster, but for the folder of its templates."""
-    local = "import('./checks/lib/alertmanager.js').then((m) => console.log(m.localAlertmanager()))"
-    text = run(tools.path("node"), "--eval", local, cwd=deployable()).stdout
-    folder = tmp_path_factory.mktemp("alertmanager")
+    """Start Alertmanager as it starts in a cluster, but for what localAlertmanager changes."""
+    local = (
+        "import('./checks/lib/alertmanager.js')"
+        f".then((m) => console.log(m.localAlertmanager({json.dumps(options)})))"
+    )
+    text = run(tools.path("node"), "--eval", local, cwd=repository).stdout
     (folder / "alertmanager.yaml").write_text(text, encoding="utf-8")
     made = Alertmanager(free_port())
     listen = f"--web.listen-address=127.0.0.1:{made.port}"
@@ -312,6 +317,15 @@ def alertmanager(
         yield made
     finally:
         end(process)
+
+
+@pytest.fixture(scope="module")
+def alertmanager(
+    deployable: Deployable, tools: Tools, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Alertmanager]:
+    """Alertmanager as it starts in a cluster, but for the folder of its templates."""
+    with started(deployable(), tools, tmp_path_factory.mktemp("alertmanager")) as made:
+        yield made
 
 
 def of(service: str, **labels: str) -> dict[str, str]:
@@ -472,6 +486,87 @@ def named(matchers: list[str]) -> str:
     return names[0] if names else ""
 
 
+# ------------------------------------------------------------------------------- how often
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SAID = {"every two minutes": 120, "every hour": 3600, "every day": 86400}
+
+
+def seconds(duration: str) -> int:
+    """Return a duration of Prometheus, like 23h57m, in seconds."""
+    return sum(
+        int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+)([smhd])", duration)
+    )
+
+
+def repeated(route: Object, looks: str) -> int:
+    """Return after how many seconds a message of a route comes again.
+
+    Alertmanager looks once in each group_interval. A message has gone out a little after the look at
+    which it was due, so a repeat_interval that ends with a look is over at that one or at the next.
+    """
+    every, least = seconds(route.get("group_interval", looks)), seconds(route["repeat_interval"])
+    assert every * 0.1 < least % every < every * 0.9, (
+        f"repeat_interval {route['repeat_interval']} ends with a look of every {every} s"
+    )
+    return (least // every + 1) * every
+
+
+@EACH
+def test_messages_come_again_as_often_as_the_document_says(bake: Bake, notifications: str) -> None:
+    repository = bake(notifications=notifications)
+    document = (repository / "docs/alerting.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.+?) \| .+ \| (every .+) \|$", document, re.M)
+    said = {name: SAID[often] for name, often in rows}
+    root = config(repository)["route"]
+    looks = root["group_interval"]
+    watchdog, _, team, critical = root["routes"]
+    assert said == {
+        "`critical` of a team's service": repeated(team["routes"][0], looks),
+        "`warning` of a team's service": repeated(root, looks),
+        "`critical` of anything else, or of an unknown team": repeated(critical, looks),
+        "`warning` of anything else": repeated(root, looks),
+        "`Watchdog`": repeated(watchdog, looks),
+    }
+    # The team to add.
+    (added,) = re.findall(r"repeat_interval: (\S+)", document)
+    assert repeated({"repeat_interval": added}, looks) == said["`critical` of a team's service"]
+
+
+@pytest.mark.slow
+def test_the_heartbeat_comes_every_two_minutes(
+    deployable: Deployable, tools: Tools, tmp_path: Path
+) -> None:
+    """With an Alertmanager for which each minute is a second."""
+    came: list[float] = []
+
+    class Heartbeat(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(time.monotonic())
+            time.sleep(0.1)  # As far away as a real one.
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Heartbeat) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        secrets = tmp_path / "secrets"
+        secrets.mkdir()
+        for name in ("slack-webhook-url", "heartbeat-url"):
+            address = f"http://127.0.0.1:{server.server_port}/{name}"
+            (secrets / name).write_text(address, encoding="utf-8")
+        options = {"secrets": str(secrets), "faster": 60}
+        with started(deployable(), tools, tmp_path, **options) as alertmanager:
+            watchdog = {"alertname": "Watchdog", "severity": "none", "team": "platform"}
+            alertmanager.call("POST", "/api/v2/alerts", [{"labels": watchdog}])
+            time.sleep(11)
+        server.shutdown()
+    between = [round(later - earlier) for earlier, later in itertools.pairwise(came)]
+    assert between[:4] == [2] * 4, f"the heartbeat came after {between} minutes"
+
+
 # ------------------------------------------------------------------------------------ refusals
 
 BROKEN = {
@@ -483,7 +578,7 @@ BROKEN = {
     "a secret in a file that is not there": (CONFIG, "alertmanager-notifications/slack", "slack/slack", "must be /etc/alertmanager/secrets/alertmanager-notifications/KEY"),
     "a receiver": (CONFIG, "receivers:\n", "receivers:\n  - name: pager\n", 'write a route with "receiver: pager"'),
     "a mail server": (CONFIG, ".amazonaws.com:587", ".amazonaws.com", "address"),
-    "a time": (CONFIG, "repeat_interval: 1d", "repeat_interval: 1 day", 'in duration "1 day"'),
+    "a time": (CONFIG, "repeat_interval: 23h57m", "repeat_interval: 1 day", 'in duration "1 day"'),
     "a matcher": (CONFIG, 'team = "acme-shop"', 'team == "acme-shop"', "matcher value"),
     "templates": (CONFIG, "/etc/alertmanager/config/*.tmpl", "templates/*.tmpl", "must be /etc/alertmanager/config/*.tmpl"),
     "a template": ("monitoring/alertmanager/templates/common.tmpl", "{{- with .GroupLabels.namespace }}", "{{- with .GroupLabels.namespace }", "unexpected"),
