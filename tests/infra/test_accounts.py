@@ -249,6 +249,55 @@ def test_a_group_of_somebody_else_cannot_be_opened(
             )
 
 
+def test_no_role_of_an_environment_reaches_another_one(plan: Plan) -> None:
+    """Not by any policy that the role which applies could give it: its boundary does not allow it."""
+    caps = {
+        policy["name"]: json.loads(policy["policy"])["Statement"]
+        for policy in plan.all("iam_policy", "aws_iam_policy.boundary")
+    }
+    assert caps.keys() == {f"acme-shop-{name}-boundary" for name in ENVIRONMENTS}
+    region, here = {"aws:RequestedRegion": "eu-west-1"}, "eu-west-1:111122223333"
+    for own, other in itertools.product(ENVIRONMENTS, repeat=2):
+        reaches = own == other
+        cap = caps[f"acme-shop-{own}-boundary"]
+        cluster = f"acme-shop-{other}"
+        tags = {"project": "acme-shop", "environment": other}
+        through = {"kms:ViaService": "ec2.eu-west-1.amazonaws.com"}
+        asked: list[tuple[str, str, dict[str, str]]] = [
+            ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{here}:secret:acme-shop/{other}/grafana-x", {}),
+            ("logs:PutLogEvents", f"arn:aws:logs:{here}:log-group:/aws/vpc/{cluster}/flow-logs:log-stream:x", {}),
+            ("ec2:RunInstances", f"arn:aws:ec2:{here}:subnet/subnet-1", region | request_of(tags, {})),
+            ("kms:Decrypt", f"arn:aws:kms:{here}:key/1", through | request_of(tags, {})),
+            *(
+                (action, f"arn:aws:{where}", region | request_of({key: cluster}, {}))
+                for key in ("eks:eks-cluster-name", "eks:cluster-name")
+                for action, where in (
+                    ("ec2:TerminateInstances", f"ec2:{here}:instance/i-1"),
+                    ("ec2:AttachVolume", f"ec2:{here}:volume/vol-1"),
+                )
+            ),
+        ]  # fmt: skip
+        for action, resource, request in asked:
+            wrong = "reaches" if not reaches else "does not reach"
+            assert may(cap, action, resource, request) == reaches, (
+                f"{own} {wrong} {resource}: {action}"
+            )
+        # Somebody else's things are theirs to tag as they like: AWS's policies say what a cluster may do there.
+        assert may(
+            cap,
+            "ec2:CreateNetworkInterface",
+            f"arn:aws:ec2:{here}:subnet/s",
+            region | request_of({"environment": "other"}, {}),
+        )
+        # And no role gets the boundary of another environment.
+        role = f"arn:aws:iam::111122223333:role/acme-shop-{own}-x"
+        boundary = {
+            "iam:PermissionsBoundary": f"arn:aws:iam::111122223333:policy/{cluster}-boundary"
+        }
+        apply = policies_of(plan, f"acme-shop-{own}-apply")
+        assert may(apply, "iam:CreateRole", role, boundary) == reaches, (own, other)
+
+
 # What is widened -> where, the change, and what the test has to name.
 WIDER = {
     "an action more": ("permissions.tf", '"ecr:PutImage", ', '"ecr:PutImage", "ecr:BatchDeleteImage", ', "ecr:BatchDeleteImage"),
@@ -282,7 +331,8 @@ def test_the_longest_names_fit(bake: Bake, terraform: Terraform, tmp_path: Path)
         (service / "package.json").write_text("{}", encoding="utf-8")
     plan = terraform.plan(repository / BOOTSTRAP)
     policies = plan.all("iam_policy")
-    assert len(policies) == 2 + 2 + len(ENVIRONMENTS) * (2 + 5)
+    # Of each job of the registry, of all jobs; of each environment, of its plan and its apply.
+    assert len(policies) == 2 + 1 + len(ENVIRONMENTS) * (1 + 2 + 5)
     assert max(len(policy["policy"]) for policy in policies) <= 6144
     assert len(plan.one("s3_bucket")["bucket"]) <= 63
     plan_of_environment = terraform.plan(repository / "infra/envs/production")

@@ -262,7 +262,8 @@ def identities_of_pods(plan: Plan) -> bool:
 
 
 def roles_are_capped(plan: Plan) -> bool:
-    boundary = "arn:aws:iam::111122223333:policy/acme-shop-boundary"
+    name = plan.one("eks_cluster")["name"]
+    boundary = f"arn:aws:iam::111122223333:policy/{name}-boundary"
     roles = plan.all("iam_role")
     return len(roles) >= 5 and all(role["permissions_boundary"] == boundary for role in roles)
 

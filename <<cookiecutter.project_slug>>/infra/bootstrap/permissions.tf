@@ -334,7 +334,7 @@ locals {
             "iam:PutRolePolicy",
           ]
           Resource  = "${local.iam_arn}:role/${local.project}-${name}-*"
-          Condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arn } }
+          Condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[name] } }
         },
         {
           Sid      = "GivePoliciesOfAws"
@@ -342,7 +342,7 @@ locals {
           Action   = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
           Resource = "${local.iam_arn}:role/${local.project}-${name}-*"
           Condition = {
-            StringEquals = { "iam:PermissionsBoundary" = local.boundary_arn }
+            StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[name] }
             ArnEquals    = { "iam:PolicyARN" = [for policy in local.aws_policies : "arn:${local.partition}:iam::aws:policy/${policy}"] }
           }
         },

@@ -13,7 +13,7 @@ mock_provider "aws" {
 }
 
 variables {
-  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-dev-boundary"
   name                     = "shop-dev"
   cidr                     = "10.0.0.0/16"
   zones                    = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
