@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -320,6 +321,23 @@ def test_widening_turns_a_test_red(bake: Bake, terraform: Terraform, tmp_path: P
     errors = red.errors.split("has no reason for")[1].split("has what no role may do")[0]
     green = [name for name, (*_, said) in WIDER.items() if said not in errors]
     assert red.status != "pass" and not green, f"{green} is not seen: {errors}"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ci", "no environment can be called ci"),
+        ("dev-2", "one of these names begins with another"),
+    ],
+)
+def test_an_environment_whose_name_is_a_part_of_others_is_refused(
+    bake: Bake, terraform: Terraform, tmp_path: Path, name: str, message: str
+) -> None:
+    """What begins with dev- belongs to dev, and the boundary of ci would be the one of jobs."""
+    copy = copy_of(bake(), tmp_path)
+    shutil.copytree(copy / "infra/envs/dev", copy / "infra/envs" / name)
+    with pytest.raises(AssertionError, match=message):
+        terraform.plan(copy / BOOTSTRAP, f'environments = ["dev", "{name}"]')
 
 
 def test_the_longest_names_fit(bake: Bake, terraform: Terraform, tmp_path: Path) -> None:
