@@ -19,7 +19,7 @@ resource "aws_ecr_repository" "this" {
 # What runs anywhere is pulled every day (.github/workflows/rescan.yml), so it stays. An image in the archive
 # cannot be pulled until it is restored. Rules name the tags of releases (.github/scripts/publish.js) and no others:
 # cosign keeps signatures and SBOMs under tags of their own, sha256-DIGEST.sig and .att, which nobody may read for
-# months while their image runs. They stay when it goes, a few kilobytes each.
+# months while their image runs. They stay when it goes: some kilobytes for a signature, some hundred for an SBOM.
 resource "aws_ecr_lifecycle_policy" "this" {
   for_each = aws_ecr_repository.this
 
