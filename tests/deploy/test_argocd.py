@@ -202,6 +202,23 @@ def test_a_person_can_sync_by_hand_as_documented(delivery: Delivery) -> None:
     delivery.argocd.wait("the sync by hand", 60, synced)
 
 
+def test_one_looks_into_it_as_documented_with_the_rights_of_a_kubeconfig(
+    delivery: Delivery,
+) -> None:
+    """As far as the page gets where there are no pods: it wants to forward a port to one of them."""
+    cluster = delivery.argocd.cluster
+    asked, shown = shell_blocks(delivery.repository, "argocd.md", "Until then")
+    for command in asked.splitlines():
+        program, *arguments = shlex.split(command)
+        assert program == "kubectl"
+        assert "platform-config" in cluster.kubectl(*arguments).stdout, command
+    program, *arguments = shlex.split(shown.splitlines()[1])
+    settings = {"ARGOCD_BINARY_NAME": program, "KUBECONFIG": str(cluster.kubeconfig)}
+    cluster.start("argocd-dashboard", [str(fetch.program(program)), *arguments], settings)
+    wanted = "cannot find ready pod with selector: [app.kubernetes.io/name=argocd-repo-server]"
+    delivery.argocd.wait(wanted, 60, lambda: wanted in cluster.log("argocd-dashboard"))
+
+
 def test_a_service_cannot_open_its_own_network(delivery: Delivery) -> None:
     """A team that writes a NetworkPolicy beside its service is stopped by the project."""
     policy = (delivery.repository / "deploy/policies/network/common/dns.yaml").read_text("utf-8")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Bake, Tools
+from conftest import Bake, Deployable, Tools
 from lupa.lua51 import LuaRuntime
-from support import choices, run
+from manifests import only
+from support import choices, run, schema_environment
+
+from tools import fetch
 
 Values = dict[str, Any]
 
@@ -212,3 +217,90 @@ def test_what_is_subscribed_to_exists(bake: Bake, answer: str) -> None:
         # A template that lacks a service sends nothing by it, and says nothing.
         assert {"slack"} & services == set(template.get("webhook", {}))
         assert ("email" in services) == ("email" in template) == ("message" in template)
+
+
+def sso(repository: Path) -> dict[str, str]:
+    """Return what docs/argocd.md writes of single sign-on, by the kind of its blocks."""
+    text = (repository / "docs/argocd.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```yaml\n(.+?)```", text.split("## Single sign-on")[1], re.S | re.M)
+    secret, given = (textwrap.dedent(block) for block in blocks)
+    return {"secret": secret, "values": given}
+
+
+@pytest.mark.slow
+def test_the_secret_of_single_sign_on_comes_as_documented(
+    deployable: Deployable, tmp_path: Path
+) -> None:
+    repository = tmp_path / "acme-shop"
+    shutil.copytree(deployable(), repository, symlinks=True)
+    written = sso(repository)
+    base = repository / "deploy/platform-config/base"
+    (base / "argocd-sso.yaml").write_text(written["secret"], encoding="utf-8")
+    with (base / "kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write("  - argocd-sso.yaml\n")
+    run(
+        "make", "lint-deploy",
+        cwd=repository, path=fetch.commands(), environment=schema_environment(),
+    )  # fmt: skip
+    found = only(repository, "staging", "ExternalSecret", "argocd-sso")
+    (entry,) = found["spec"]["data"]
+    assert entry["remoteRef"]["key"] == "acme-shop/staging/argocd-sso"
+    labels = found["spec"]["target"]["template"]["metadata"]["labels"]
+    assert labels == {"app.kubernetes.io/part-of": "argocd"}, "Argo CD does not read it"
+    oidc = yaml.safe_load(
+        yaml.safe_load(written["values"])["argo-cd"]["configs"]["cm"]["oidc.config"]
+    )
+    name = found["metadata"]["name"]
+    assert oidc["clientSecret"] == f"${name}:{entry['secretKey']}"
+    text = (repository / "docs/argocd.md").read_text(encoding="utf-8")
+    assert f'"{entry["remoteRef"]["property"]}": "..."' in text
+    assert "--name acme-shop/ENV/argocd-sso" in text
+
+
+def test_the_values_of_single_sign_on_are_read_in_their_environment(
+    deployable: Deployable,
+) -> None:
+    repository = deployable()
+    text = (repository / "docs/argocd.md").read_text(encoding="utf-8")
+    given = yaml.safe_load(sso(repository)["values"])["argo-cd"]
+    ours = values(repository)
+    # What they change is there, under these very names.
+    assert ours["global"].keys() >= given["global"].keys()
+    assert ours["configs"].keys() >= given["configs"].keys()
+    assert given["configs"]["rbac"].keys() == ours["configs"]["rbac"].keys()
+    applications = only(repository, "dev", "ApplicationSet", "platform")
+    files = applications["spec"]["template"]["spec"]["source"]["helm"]["valueFiles"]
+    assert files[-1] == "overlays/dev/values.yaml"
+    assert f"deploy/platform/argo-cd/{files[-1].replace('dev', 'ENV')}" in text
+
+
+@pytest.mark.big
+@pytest.mark.parametrize(
+    ("group", "action", "may"),
+    [
+        ("platform", "sync", True),
+        ("developers", "get", True),
+        ("developers", "sync", False),
+        ("others", "get", False),
+    ],
+)
+def test_a_group_may_do_what_the_values_of_single_sign_on_say(
+    default_repo: Path, tmp_path: Path, group: str, action: str, may: bool
+) -> None:
+    given = yaml.safe_load(sso(default_repo)["values"])["argo-cd"]["configs"]["rbac"]
+    policy = tmp_path / "policy.csv"
+    policy.write_text(given["policy.csv"], encoding="utf-8")
+    # It wants to know a cluster, and does not ask it.
+    kubeconfig = tmp_path / "kubeconfig"
+    cluster = {"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}
+    user = {"name": "none", "user": {"token": "none"}}
+    context = {"name": "none", "context": {"cluster": "none", "user": "none"}}
+    held: Values = {"clusters": [cluster], "users": [user], "contexts": [context]}
+    held["current-context"] = "none"
+    kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **held}), "utf-8")
+    result = run(
+        fetch.program("argocd"), "admin", "settings", "rbac", "can", group, action, "applications",
+        "apps/orders", "--policy-file", policy,
+        cwd=tmp_path, check=False, environment={"ARGOCD_BINARY_NAME": "argocd", "KUBECONFIG": str(kubeconfig)},
+    )  # fmt: skip
+    assert result.stdout.strip() == ("Yes" if may else "No"), result.stdout + result.stderr
