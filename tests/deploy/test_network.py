@@ -18,6 +18,8 @@ from conftest import Deployable, Tools
 from manifests import FACTS, Object, objects, only, render
 from support import run, schema_environment, with_facts
 
+from tools import fetch
+
 pytestmark = pytest.mark.slow
 
 
@@ -220,30 +222,79 @@ def test_opening_a_flow_as_documented_opens_this_one_and_no_other(
     assert opened == {("another service", "orders", "http")}
 
 
-def test_the_ingress_as_documented_fits_its_service_and_project(
-    deployable: Deployable, tools: Tools
+def append(file: Path, text: str) -> None:
+    """Add lines at the end of a file, which must be there."""
+    file.write_text(file.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{}, {"manifests": "helm", "compute": "auto-mode"}, {"compute": "auto-mode"}],
+    ids=["default", "helm-auto-mode", "auto-mode"],
+)
+def test_users_are_let_in_as_documented(
+    deployable: Deployable, tmp_path: Path, answers: dict[str, str]
 ) -> None:
-    repository = deployable()
-    text = example(repository, "Let users in")
-    schemas = schema_environment()
+    repository = with_facts(deployable(**answers), tmp_path, FACTS)
+    text = (repository / "docs/network.md").read_text(encoding="utf-8")
+    section = text.split("## Let users in")[1].split("\n## ")[0]
+    *classes, ingress, host = re.findall(r"```yaml\n(.+?)```", section, re.S)
+    if classes:
+        base = repository / "deploy/platform-config/base"
+        (base / "load-balancers.yaml").write_text(classes[0], encoding="utf-8")
+        append(base / "kustomization.yaml", "  - load-balancers.yaml\n")
+    if answers.get("manifests") == "helm":
+        chart = repository / "deploy/charts/service"
+        (chart / "templates/ingress.yaml").write_text(ingress, encoding="utf-8")
+        (allowed_values,) = re.findall(r"```json\n(.+?)```", section, re.S)
+        schema = (chart / "values.schema.json").read_text(encoding="utf-8")
+        schema = schema.replace('"properties": {', f'"properties": {{{allowed_values}', 1)
+        (chart / "values.schema.json").write_text(schema, encoding="utf-8")
+    else:
+        base = repository / "deploy/apps/orders/base"
+        (base / "ingress.yaml").write_text(ingress, encoding="utf-8")
+        append(base / "kustomization.yaml", "  - ingress.yaml\n")
+    for environment in ("dev", "staging", "production"):
+        overlay = repository / "deploy/apps/orders/overlays" / environment
+        (file,) = (path for path in overlay.iterdir() if path.name != "release.yaml")
+        append(file, host.replace("ENV", environment))
+
+    # The projects allow it, and it is what the kinds want.
     run(
-        tools.path("kubeconform"), "-strict", "-schema-location", schemas["KUBERNETES_SCHEMAS"], "-",
-        cwd=repository, stdin=text,
+        "make", "lint-deploy", "contracts", "ONLY=deploy",
+        cwd=repository, path=fetch.commands(), environment=schema_environment(),
     )  # fmt: skip
-    (ingress,) = objects(text)
-    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-    held = objects(render(repository, "dev"))
-    ports = {
-        (entry["metadata"]["name"], port["name"])
-        for entry in held
-        if entry["kind"] == "Service"
-        for port in entry["spec"]["ports"]
+    made = only(repository, "staging", "Ingress")
+    assert (made["metadata"]["namespace"], made["metadata"]["name"]) == ("apps", "orders")
+    (rule,) = made["spec"]["rules"]
+    assert rule["host"] == "orders.staging.example.com"
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    service = only(repository, "staging", "Service", "orders")
+    assert backend["name"] == "orders"
+    assert backend["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    if classes:
+        chosen = only(repository, "staging", "IngressClass", made["spec"]["ingressClassName"])
+        parameters = only(repository, "staging", "IngressClassParams")
+        group, _, _ = parameters["apiVersion"].partition("/")
+        assert chosen["spec"]["controller"] == f"{group}/alb"
+        assert chosen["spec"]["parameters"] == {
+            "apiGroup": group,
+            "kind": parameters["kind"],
+            "name": parameters["metadata"]["name"],
+        }
+
+
+def test_classes_of_ingresses_are_allowed_only_where_eks_makes_load_balancers(
+    deployable: Deployable,
+) -> None:
+    def allowed_kinds(**answers: str) -> set[str]:
+        project = only(deployable(**answers), "dev", "AppProject", "platform")["spec"]
+        return {entry["kind"] for entry in project["clusterResourceWhitelist"]}
+
+    assert allowed_kinds(compute="auto-mode") - allowed_kinds() == {
+        "IngressClass",
+        "IngressClassParams",
     }
-    backend = path["backend"]["service"]
-    assert (backend["name"], backend["port"]["name"]) in ports
-    project = only(repository, "dev", "AppProject", "apps")["spec"]
-    kind = {"group": "networking.k8s.io", "kind": "Ingress"}
-    assert kind in project["namespaceResourceWhitelist"]
 
 
 def test_the_load_balancers_network_is_that_of_the_facts(deployable: Deployable) -> None:
