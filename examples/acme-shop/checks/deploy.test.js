@@ -10,6 +10,10 @@ import { flows } from './lib/flows.js';
 import { apps, digestOf, objectsOf, render } from './lib/render.js';
 import { NO_DIGEST, read, root, services } from './lib/repository.js';
 
+// How long an ALB whose targets are pods may send requests to one that is to go: 5 s of patience lost
+// some, 25 s none (issue 1064 of kubernetes-sigs/aws-load-balancer-controller).
+const LOAD_BALANCER_MS = 25_000;
+
 const rendered = new Map(
   environments.map((environment) => [
     environment,
@@ -240,11 +244,16 @@ for (const service of apps) {
         grace > stop,
         `terminationGracePeriodSeconds is ${grace}; stopping takes ${stop} s`,
       );
-      const { periodSeconds, failureThreshold } = container.readinessProbe;
-      const noticed = periodSeconds * failureThreshold;
+      if (pod.metadata.labels['network/from-load-balancer'] === 'allowed') {
+        assert.ok(
+          config.SHUTDOWN_DRAIN_MS >= LOAD_BALANCER_MS,
+          `SHUTDOWN_DRAIN_MS is ${config.SHUTDOWN_DRAIN_MS}; a load balancer may send for ${LOAD_BALANCER_MS} ms`,
+        );
+      }
+      const { failureThreshold } = container.readinessProbe;
       assert.ok(
-        noticed * 1000 < config.SHUTDOWN_DRAIN_MS,
-        `readinessProbe: a draining pod is noticed after ${noticed} s; it drains ${config.SHUTDOWN_DRAIN_MS} ms`,
+        failureThreshold > 1,
+        `readinessProbe: failureThreshold is ${failureThreshold}, so one late answer takes a pod out`,
       );
     });
 

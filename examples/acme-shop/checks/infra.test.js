@@ -133,9 +133,9 @@ test('what an environment makes has the tags by which its role may change it', (
 });
 
 test('every role has the boundary without which it could not be made', () => {
-  for (const file of [ENVIRONMENT, BOOTSTRAP]) {
-    assert.match(read(file), /:policy\/\$\{local\.project\}-boundary"$/m, file);
-  }
+  assert.match(read(ENVIRONMENT), /^ {2}name += "\$\{local\.project\}-\$\{var\.environment\}"$/m);
+  assert.match(read(ENVIRONMENT), /:policy\/\$\{local\.name\}-boundary"$/m, ENVIRONMENT);
+  assert.match(read(BOOTSTRAP), /:policy\/\$\{local\.project\}-\$\{name\}-boundary" \}$/m);
   for (const file of globSync('infra/{modules/*,bootstrap,envs/*}/*.tf', { cwd: root })) {
     for (const [role] of read(file).matchAll(/^resource "aws_iam_role" .*?^\}/gms)) {
       assert.match(role, /^ {2}permissions_boundary = var\.permissions_boundary_arn$/m, file);
@@ -186,4 +186,12 @@ test('each service has the repository that its images are pushed to', () => {
   const images = '.github/scripts/lib/registry.js';
   const name = new RegExp(`/${project}/\\$\\{service\\}`);
   assert.match(read(images), name, `${images}: imageName`);
+});
+
+test('old images go by the tags of releases, and signatures have none of these', () => {
+  const rules = 'infra/modules/registry/main.tf';
+  const patterns = [...read(rules).matchAll(/tagPatternList = (.+)$/gm)].map(([, list]) => list);
+  assert.deepEqual([...new Set(patterns)], ['["release-*"]'], `${rules}: tagPatternList`);
+  const publish = '.github/scripts/publish.js';
+  assert.match(read(publish), /`\$\{image\}:release-/, `${publish}: the tag`);
 });

@@ -4,6 +4,7 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { read, root, services } from './lib/repository.js';
+import { rules } from './lib/rules.js';
 
 test('there is a service', () => {
   assert.ok(services.length > 0, 'services/ is empty');
@@ -22,6 +23,19 @@ for (const service of services) {
     for (const [place, name] of Object.entries(names)) {
       assert.equal(name, service, `services/${service}/${place} says ${name}, not ${service}`);
     }
+  });
+
+  test(`services/${service} is told of before its heap is full`, () => {
+    // With a smaller heap a leak ends the process below the line of the alert.
+    const { expr } = rules().find(({ alert }) => alert === 'MemoryNearLimit');
+    const line = 100 * Number(/> ([\d.]+)$/.exec(expr)[1]);
+    const dockerfile = read('services', service, 'Dockerfile');
+    const heap = /^ENTRYPOINT .*"--max-old-space-size-percentage=(\d+)"/m.exec(dockerfile)?.[1];
+    assert.ok(
+      Number(heap) >= line,
+      `services/${service}/Dockerfile, ENTRYPOINT: MemoryNearLimit fires above ${line} % of the memory, ` +
+        `so write "--max-old-space-size-percentage=${line}" or more; it has ${heap ?? 'none'}`,
+    );
   });
 
   test(`services/${service} has tests`, () => {

@@ -196,6 +196,33 @@ for (const workflow of workflows) {
     }
   });
 
+  // download-artifact puts several artifacts into folders of their names, but one alone into path itself.
+  test(`${path}: artifacts lie where they are looked for, one or many`, () => {
+    for (const { node, step } of steps) {
+      const pattern = step.with?.pattern;
+      if (!/^actions\/download-artifact@/.test(step.uses) || !pattern) continue;
+      const place = at(node);
+      assert.equal(step.with['merge-multiple'], true, `${place}: write merge-multiple: true`);
+      const uploads = steps.filter(
+        (entry) =>
+          /^actions\/upload-artifact@/.test(entry.step.uses) &&
+          entry.step.with.name.startsWith(pattern.replace('*', '')),
+      );
+      assert.ok(uploads.length > 0, `${place}: no artifact is like ${pattern}`);
+      for (const { job, node: upload, step: own } of uploads) {
+        const folder = `${own.with.path.replace(/\/\*.*/, '')}/${own.with.name}`;
+        const runs = steps
+          .filter((entry) => entry.job.id === job.id)
+          .map((entry) => entry.step.run ?? '')
+          .map((run) => run.replace(/\$(\w+)/g, (name, key) => job.data.env?.[key] ?? name));
+        assert.ok(
+          runs.some((run) => run.includes(`"${folder}"`)),
+          `${at(upload)}: let a step write into ${folder}: without a folder of its own, it would lie over others`,
+        );
+      }
+    }
+  });
+
   test(`${path}: programs come from mise.toml, code without a token`, () => {
     for (const { node, step } of steps) {
       const place = at(node);

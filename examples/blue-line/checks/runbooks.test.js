@@ -148,6 +148,22 @@ for (const name of [...pages(), 'README']) {
     }
   });
 
+  test(`${file}: what asks through a port-forward gets an answer of its pod, or an error`, () => {
+    const own = [...page('README').matchAll(/port-forward \S+ (\d+):\S+ &/g)].map(
+      ([, port]) => port,
+    );
+    for (const block of blocks(text, 'sh')) {
+      const [, port, after] = /port-forward \S+ (\d+):\S+ &\n([\s\S]*)/.exec(block) ?? [];
+      if (!after?.includes('curl')) continue;
+      assert.ok(!own.includes(port), `${file}: ${README} forwards ${port} already, to another pod`);
+      const lines = after.split('\n').map((line) => line.trim());
+      assert.match(lines[0], /^sleep \d/, `${file}: curl must wait until ${port} is forwarded`);
+      assert.match(lines[1], /--show-error/, `${file}: curl must say why nothing answers`);
+      assert.match(lines[1], new RegExp(`:${port}/`), `${file}: curl must ask port ${port}`);
+      assert.equal(lines[2], 'kill $!', `${file}: the port-forward must end`);
+    }
+  });
+
   test(`${file}: the fault switches that it uses exist`, () => {
     for (const [path, fault] of text.matchAll(/\/faults\/(\w+)/g)) {
       for (const service of services) {

@@ -3,7 +3,7 @@
 // PLANS holds the artifact of each environment that ENVIRONMENTS lists, plan-ENV.
 import { command } from '../../checks/lib/repository.js';
 import { output } from './lib/actions.js';
-import { readPlan } from './lib/plans.js';
+import { isNotYet, readPlan } from './lib/plans.js';
 
 function main() {
   const [folder] = process.argv.slice(2);
@@ -12,9 +12,10 @@ function main() {
   }
   const changes = [];
   for (const environment of JSON.parse(process.env.ENVIRONMENTS)) {
-    const { status, digest, ...plan } = readPlan(folder, environment);
+    const plan = readPlan(folder, environment);
+    const { status, digest } = plan;
     console.log(`${environment}: ${status}, ${plan.changes ? digest : 'no changes'}`);
-    if (status === 'unconfigured') continue;
+    if (isNotYet(plan)) continue;
     if (status !== 'planned' || !digest) throw new Error(`${environment} was not planned`);
     if (plan.changes) changes.push({ environment, digest });
   }

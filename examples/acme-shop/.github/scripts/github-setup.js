@@ -566,7 +566,11 @@ function lookForSecrets(at, used) {
   }
 }
 
-/** What roles in AWS have to trust. */
+/** What infra/bootstrap has to know when GitHub writes subjects with numbers, which no new owner of a name gets. */
+const TFVARS = 'infra/bootstrap/terraform.tfvars';
+const NUMBERS = ['github_owner_id', 'github_repository_id'];
+
+/** What roles in AWS have to trust, and whether infra/bootstrap knows it. */
 function showSubjects(at, fullName) {
   const roles = jobs.filter(({ data }) => JSON.stringify(data).includes('role-to-assume'));
   if (roles.length === 0) return;
@@ -582,25 +586,34 @@ function showSubjects(at, fullName) {
   for (const name of unique(roles.flatMap(environmentsOf))) {
     run.say(`  ${prefix}:environment:${name}`);
   }
-  const [, owner, repository] = /^repo:[^@/]+@(\d+)\/[^@/]+@(\d+)$/.exec(prefix) ?? [];
-  if (owner) {
-    run.say(
-      `  With numbers, which a new owner of the name does not get. Give them to infra/bootstrap: github_owner_id = "${owner}", github_repository_id = "${repository}"`,
-    );
-  }
+  const numbers = /^repo:[^@/]+@(\d+)\/[^@/]+@(\d+)$/.exec(prefix)?.slice(1) ?? [];
+  const known = NUMBERS.map(
+    (name) => new RegExp(`^${name} *= *"(\\d+)"`, 'm').exec(run.tfvars)?.[1],
+  );
+  if (NUMBERS.every((_, index) => numbers[index] === known[index])) return;
+  const width = Math.max(...NUMBERS.map(({ length }) => length));
+  const lines = NUMBERS.map((name, index) => `\`${name.padEnd(width)} = "${numbers[index]}"\``);
+  const [what, mend] =
+    numbers.length > 0
+      ? ['numbers', `write ${lines.join(' and ')} into ${TFVARS}, each on a line of its own`]
+      : ['no numbers', `take ${NUMBERS.join(' and ')} out of ${TFVARS}`];
+  run.todo.push(
+    `the roles in AWS do not trust this repository, as GitHub writes ${what} into its subject: ${mend}; make bootstrap-aws, and commit that file`,
+  );
 }
 
 /**
  * Does all of it, or says what it would do.
  * @param {object} given `api` asks GitHub, `origin` is the address of git's remote, `environment` and
- *   `bootstrap` hold the values of variables, `apply` says whether to change anything, `say` takes a line
- *   for people.
+ *   `bootstrap` hold the values of variables, `tfvars` is the text of those of infra/bootstrap, `apply` says
+ *   whether to change anything, `say` takes a line for people.
  * @returns {{changes: number, failures: string[], todo: string[]}}
  */
-export function setUp({ origin, bootstrap = {}, ...given }) {
+export function setUp({ origin, bootstrap = {}, tfvars = '', ...given }) {
   const { repository: ofRepository = {}, environments: ofEnvironments = {} } = bootstrap;
   run = {
     ...given,
+    tfvars,
     bootstrap: { repository: ofRepository, environments: ofEnvironments },
     changes: 0,
     failures: [],
@@ -655,6 +668,7 @@ function main() {
     origin: stdout?.trim(),
     environment: process.env,
     bootstrap: existsSync(join(root, file)) ? JSON.parse(read(file)) : {},
+    tfvars: existsSync(join(root, TFVARS)) ? read(TFVARS) : '',
     apply: values.apply ?? false,
     say: console.log,
   });

@@ -97,13 +97,27 @@ test('without a role nothing is planned, loudly', () => {
   assert.deepEqual(calls(), []);
 });
 
-test('a provider that nobody has locked does not run', () => {
-  const { status, stderr } = plan('production');
+test('an environment that nobody has made yet is not planned, and what to do is said', () => {
+  const { status, stdout, stderr } = plan('production');
+  assert.equal(status, 0, stderr);
+  assert.match(
+    stdout,
+    /^::warning::production is not planned: .*no infra\/envs\/production\/\.terraform\.lock\.hcl.*`make infra-plan ENV=production`.*docs\/infra\.md/m,
+  );
+  assert.match(summary(), /nobody has locked its providers.*docs\/infra\.md/);
+  assert.equal(handedOn('production').status, 'unlocked');
+  assert.deepEqual(calls(), []);
+});
+
+test('without a lock nothing is applied', () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const { status, stderr } = repository.run('apply-infra.js', 'production', digest);
   assert.equal(status, 1);
   assert.match(
     stderr,
     /production\/\.terraform\.lock\.hcl is missing: `make infra-plan ENV=production`/,
   );
+  assert.deepEqual(calls(), []);
 });
 
 /** Plans dev and staging, and returns what is to be approved. */
@@ -120,6 +134,15 @@ test('what changes something is to be approved, by its digest, and nothing else'
   const { outputs } = collect();
   const { digest } = handedOn();
   assert.deepEqual(outputs.changes, [{ environment: 'dev', digest }]);
+});
+
+test('dev is applied while others are not made yet', () => {
+  plan('production');
+  repository.environment.ENVIRONMENTS = '["dev","production"]';
+  plan();
+  const { status, stderr, outputs } = repository.run('collect-plans.js', 'plans');
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(outputs.changes, [{ environment: 'dev', digest: handedOn().digest }]);
 });
 
 test('an environment without a role is left out; one that was not planned ends it', () => {

@@ -30,9 +30,10 @@ function main() {
   const platforms = verify(layout, digest);
   const image = imageName(service, 'dev');
 
-  // The tag names the commit for people, and with the digest in it never has to move.
+  // The tag names the commit for people, and with the digest in it never has to move. By `release-` the
+  // registry's rules for old images tell it from the tags of signatures.
   const revision = platforms[0].labels['org.opencontainers.image.revision'];
-  const tag = `${image}:${revision}-${digest.slice('sha256:'.length).slice(0, 12)}`;
+  const tag = `${image}:release-${revision}-${digest.slice('sha256:'.length).slice(0, 12)}`;
   const before = exists(tag);
   if (!before) crane('push', layout, tag);
   const found = crane('digest', tag);

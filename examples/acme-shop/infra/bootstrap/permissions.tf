@@ -188,9 +188,17 @@ locals {
           Resource = [
             for kind in [
               "elastic-ip", "internet-gateway", "launch-template", "natgateway", "route-table", "security-group",
-              "security-group-rule", "subnet", "vpc", "vpc-endpoint", "vpc-flow-log",
+              "subnet", "vpc", "vpc-endpoint", "vpc-flow-log",
             ] : "${local.ec2_arn}:${kind}/*"
           ]
+          Condition = { StringEquals = local.is_tagging[name] }
+        },
+        {
+          # The rule alone: the group that it goes into has to be ours, below.
+          Sid       = "MakeRules"
+          Effect    = "Allow"
+          Action    = local.ec2_make_rules
+          Resource  = "${local.ec2_arn}:security-group-rule/*"
           Condition = { StringEquals = local.is_tagging[name] }
         },
         {
@@ -206,7 +214,7 @@ locals {
           # All that is to be changed, or made in something, is ours already.
           Sid    = "ChangeInEc2"
           Effect = "Allow"
-          Action = concat(local.ec2_make, [
+          Action = concat(local.ec2_make, local.ec2_make_rules, [
             "ec2:AssociateRouteTable",
             "ec2:AttachInternetGateway",
             "ec2:CreateLaunchTemplateVersion",
@@ -244,12 +252,20 @@ locals {
           Condition = { StringEquals = local.is_tagged[name] }
         },
         {
-          # The group that comes with a network: it has no tags until its rules are taken away.
-          Sid       = "CloseDefaultGroup"
-          Effect    = "Allow"
-          Action    = ["ec2:CreateTags", "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"]
-          Resource  = "${local.ec2_arn}:security-group/*"
-          Condition = { Null = { "aws:ResourceTag/project" = "true" } }
+          # The group that comes with a network has no tags, as a stranger's may have none. So it gets an environment
+          # of its own (../modules/network), in which nothing else is allowed: neither can be opened.
+          Sid      = "CloseDefaultGroup"
+          Effect   = "Allow"
+          Action   = ["ec2:CreateTags", "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"]
+          Resource = "${local.ec2_arn}:security-group/*"
+          Condition = {
+            StringEqualsIfExists = merge([
+              for of in ["Request", "Resource"] : {
+                "aws:${of}Tag/project"     = local.project
+                "aws:${of}Tag/environment" = "${local.project}-${name}-default-closed"
+              }
+            ]...)
+          }
         },
         {
           # EKS tries whether who makes a group of nodes could start them.
@@ -314,7 +330,7 @@ locals {
             "iam:PutRolePolicy",
           ]
           Resource  = "${local.iam_arn}:role/${local.project}-${name}-*"
-          Condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arn } }
+          Condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[name] } }
         },
         {
           Sid      = "GivePoliciesOfAws"
@@ -322,7 +338,7 @@ locals {
           Action   = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
           Resource = "${local.iam_arn}:role/${local.project}-${name}-*"
           Condition = {
-            StringEquals = { "iam:PermissionsBoundary" = local.boundary_arn }
+            StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[name] }
             ArnEquals    = { "iam:PolicyARN" = [for policy in local.aws_policies : "arn:${local.partition}:iam::aws:policy/${policy}"] }
           }
         },
@@ -420,8 +436,6 @@ locals {
 
   ec2_make = [
     "ec2:AllocateAddress",
-    "ec2:AuthorizeSecurityGroupEgress",
-    "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateFlowLogs",
     "ec2:CreateInternetGateway",
     "ec2:CreateLaunchTemplate",
@@ -432,7 +446,8 @@ locals {
     "ec2:CreateVpc",
     "ec2:CreateVpcEndpoint",
   ]
-  ec2_tags_with = [for action in local.ec2_make : trimprefix(action, "ec2:")]
+  ec2_make_rules = ["ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress"]
+  ec2_tags_with  = [for action in sort(concat(local.ec2_make, local.ec2_make_rules)) : trimprefix(action, "ec2:")]
 
   # Exactly those that the modules give to roles; `make lint-infra` compares them.
   aws_policies = [

@@ -4,7 +4,7 @@
 // PLANS holds the artifact of each environment that ENVIRONMENTS lists, plan-ENV. PULL_REQUEST is the number.
 import { command } from '../../checks/lib/repository.js';
 import { api } from './lib/github.js';
-import { markdownOf, readPlan } from './lib/plans.js';
+import { isNotYet, markdownOf, readPlan } from './lib/plans.js';
 
 // GitHub takes 65,536 characters in a comment.
 const MOST = 60_000;
@@ -55,8 +55,8 @@ function main() {
   const environments = JSON.parse(ENVIRONMENTS);
   for (const environment of environments) {
     const plan = readPlan(folder, environment);
-    // Whoever has set up no role gets no comment on every pull request.
-    if (plan.status === 'unconfigured' && !there.has(environment)) continue;
+    // What is not set up yet gets no comment on every pull request.
+    if (isNotYet(plan) && !there.has(environment)) continue;
     const body = [markOf(environment), markdownOf(plan, MOST), foot].join('\n\n');
     console.log(`${environment}: ${say(at, comments, there.get(environment), body)}`);
   }

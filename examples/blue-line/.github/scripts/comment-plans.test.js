@@ -113,8 +113,9 @@ test('a plan that failed, or whose job left nothing, is told', () => {
   assert.match(staging, /It could not be planned; the log/);
 });
 
-test('an environment without a role gets no comment', () => {
-  assert.deepEqual(comment({ dev: { status: 'unconfigured' } }), []);
+test('an environment without a role, or that nobody has made yet, gets no comment', () => {
+  const plans = { dev: { status: 'unconfigured' }, staging: { status: 'unlocked' } };
+  assert.deepEqual(comment(plans), []);
   assert.deepEqual(comments(), []);
 });
 

@@ -25,13 +25,14 @@ beforeEach(() => {
 const there = (path) => github.resources[path === '' ? AT : `${AT}/${path}`];
 
 /** Runs it, and returns its lines and what is left to do; `failing` lists what must hold and does not. */
-function setup(apply, environment = {}, failing = [], bootstrap = undefined) {
+function setup(apply, environment = {}, failing = [], bootstrap = undefined, tfvars = undefined) {
   const lines = [];
   const { todo, failures } = setUp({
     api: (...request) => github.request(...request),
     origin: gitRepository,
     environment,
     bootstrap,
+    tfvars,
     apply,
     say: (line) => lines.push(line),
   });
@@ -299,6 +300,33 @@ for (const [what, change, message] of [
     assert.ok(there(`environments/apply-${own}`).deployment_branch_policy.custom_branch_policies);
   });
 }
+
+const NUMBERS = ['github_owner_id      = "12"', 'github_repository_id = "34"'];
+const UNTRUSTED = /the roles in AWS do not trust this repository.*; make bootstrap-aws/;
+
+test('roles have to trust the numbers that GitHub writes, until infra/bootstrap knows them', () => {
+  const look = (tfvars) => setup(false, {}, [], undefined, tfvars);
+  for (const tfvars of [
+    undefined,
+    NUMBERS[0],
+    `${NUMBERS[0]}\n${NUMBERS[1].replace('34', '35')}\n`,
+  ]) {
+    const output = look(tfvars);
+    assert.match(output, UNTRUSTED);
+    assert.match(output, /repo:[^@/]+@12\/[^@/]+@34:environment:apply-dev$/m);
+    for (const line of NUMBERS) assert.ok(output.includes(`\`${line}\``), output);
+  }
+  assert.doesNotMatch(look(`guardduty = true\n${NUMBERS.join('\n')}\n`), /do not trust/);
+});
+
+test('roles that trust numbers which GitHub does not write are told', () => {
+  // As GitHub answers for a repository that was made before July 2026.
+  github.resources[`${AT}/actions/oidc/customization/sub`] = { use_default: true };
+  assert.doesNotMatch(plan(), /do not trust/);
+  const output = setup(false, {}, [], undefined, NUMBERS.join('\n'));
+  assert.match(output, UNTRUSTED);
+  assert.match(output, /take github_owner_id and github_repository_id out of/);
+});
 
 test('only what workflows use may run in a public repository', () => {
   apply();

@@ -28,7 +28,7 @@ locals {
   logs_arn            = "arn:${local.partition}:logs:${local.region}:${local.account_id}"
   state_bucket        = "${local.project}-state-${local.account_id}"
   state_bucket_arn    = "arn:${local.partition}:s3:::${local.state_bucket}"
-  boundary_arn        = "${local.iam_arn}:policy/${local.project}-boundary"
+  boundary_arns       = { for name in var.environments : name => "${local.iam_arn}:policy/${local.project}-${name}-boundary" }
   ci_boundary_arn     = "${local.iam_arn}:policy/${local.project}-ci-boundary"
   github_provider_arn = "${local.iam_arn}:oidc-provider/token.actions.githubusercontent.com"
   backend             = { bucket = aws_s3_bucket.state.bucket, kms_key_id = module.state_key.arn }

@@ -24,10 +24,10 @@ output "github_variables" {
   }
 }
 output "policies" {
-  description = "What the roles of jobs may do, and both boundaries: JSON by role and part of its policy. Hidden, as it is long."
+  description = "What the roles of jobs may do, and all boundaries: JSON by role and part of its policy. Hidden, as it is long."
   sensitive   = true
   value = merge(
-    { "boundary" = aws_iam_policy.boundary.policy, "ci-boundary" = aws_iam_policy.ci_boundary.policy },
+    { for policy in concat(values(aws_iam_policy.boundary), [aws_iam_policy.ci_boundary]) : policy.name => policy.policy },
     flatten([
       for role, settings in local.roles : { for part, policy in settings.policies : "${role} ${part}" => policy }
     ])...

@@ -12,6 +12,12 @@ variable "environments" {
     condition     = !anytrue([for pair in setproduct(var.environments, var.environments) : startswith(pair[0], "${pair[1]}-")])
     error_message = "environments = ${jsonencode(var.environments)}: one of these names begins with another one and a dash, so that the role of the other could change it; write dev2, not dev-2."
   }
+
+  # The cap of its roles would have the name of the one for jobs.
+  validation {
+    condition     = !contains(var.environments, "ci")
+    error_message = "environments = ${jsonencode(var.environments)}: no environment can be called ci; write tests, for example."
+  }
 }
 
 variable "github_owner" {

@@ -9,7 +9,12 @@ const WORDS = {
   missing: 'It could not be planned; the log of the run tells why.',
   unconfigured:
     'It was not planned: GitHub has no role for it. docs/delivery.md tells how to give it one.',
+  unlocked:
+    'It was not planned: nobody has locked its providers, as who makes it does. docs/infra.md tells how.',
 };
+
+/** Whether there was nothing to plan yet, which stops no other environment. */
+export const isNotYet = ({ status }) => ['unconfigured', 'unlocked'].includes(status);
 
 export function writePlan(folder, plan) {
   mkdirSync(folder, { recursive: true });

@@ -30,7 +30,11 @@ const newRepository = (at, name, isPrivate) => ({
     can_approve_pull_request_reviews: false,
   },
   [`${at}/actions/secrets`]: { secrets: [] },
-  [`${at}/actions/oidc/customization/sub`]: { use_default: true },
+  // Repositories that were made before July 2026 have no numbers there.
+  [`${at}/actions/oidc/customization/sub`]: {
+    use_default: true,
+    sub_claim_prefix: `repo:${name.replace('/', '@12/')}@34`,
+  },
   [`${at}/automated-security-fixes`]: { enabled: false, paused: false },
   [`${at}/private-vulnerability-reporting`]: { enabled: false },
   [`${at}/rulesets`]: [],

@@ -121,7 +121,7 @@ run "what_services_may_be_given" {
   }
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action if statement.Sid == "Services"] == [["s3:GetObject"]]
+    condition     = alltrue([for boundary in aws_iam_policy.boundary : [for statement in jsondecode(boundary.policy).Statement : statement.Action if statement.Sid == "Services"] == [["s3:GetObject"]]])
     error_message = "the boundary must let services be given what is named, and nothing else"
   }
 }

@@ -20,13 +20,17 @@ resource "aws_vpc" "this" {
   tags = { Name = var.name }
 }
 
-# Whatever is put into no security group gets this one, and with it nothing.
+# Whatever is put into no security group gets this one, and with it nothing. The role that applies may close what has
+# this environment, and never open it (../../bootstrap/permissions.tf).
 resource "aws_default_security_group" "this" {
   vpc_id  = aws_vpc.this.id
   ingress = []
   egress  = []
 
-  tags = { Name = "${var.name}-default-closed" }
+  tags = {
+    Name        = "${var.name}-default-closed"
+    environment = "${var.name}-default-closed"
+  }
 }
 
 # ---------------------------------------------------------------------------- subnets

@@ -17,7 +17,9 @@ resource "aws_ecr_repository" "this" {
 }
 
 # What runs anywhere is pulled every day (.github/workflows/rescan.yml), so it stays. An image in the archive
-# cannot be pulled until it is restored. Signatures and SBOMs have no tags: they go with their image.
+# cannot be pulled until it is restored. Rules name the tags of releases (.github/scripts/publish.js) and no others:
+# cosign keeps signatures and SBOMs under tags of their own, sha256-DIGEST.sig and .att, which nobody may read for
+# months while their image runs. They stay when it goes: some kilobytes for a signature, some hundred for an SBOM.
 resource "aws_ecr_lifecycle_policy" "this" {
   for_each = aws_ecr_repository.this
 
@@ -30,7 +32,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
         description  = "Archive what nobody has pulled for ${var.archive_after_days} days"
         selection = {
           tagStatus      = "tagged"
-          tagPatternList = ["*"]
+          tagPatternList = ["release-*"]
           countType      = "sinceImagePulled"
           countUnit      = "days"
           countNumber    = var.archive_after_days
@@ -42,7 +44,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
         description  = "Delete what has been in the archive for ${var.delete_after_days} days"
         selection = {
           tagStatus      = "tagged"
-          tagPatternList = ["*"]
+          tagPatternList = ["release-*"]
           storageClass   = "archive"
           countType      = "sinceImageTransitioned"
           countUnit      = "days"

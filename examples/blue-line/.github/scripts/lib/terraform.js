@@ -16,14 +16,23 @@ export function mask(text, own) {
   });
 }
 
+const folderOf = (environment) => join(root, 'infra/envs', environment);
+
+/**
+ * Whether somebody has run Terraform for an environment by hand and committed which providers that were: the
+ * workflow makes none that nobody has begun.
+ */
+export const isLocked = (environment) =>
+  existsSync(join(folderOf(environment), '.terraform.lock.hcl'));
+
 /** Terraform in the folder of an environment, with the role that the job has. */
 export class Terraform {
   constructor(environment, { roleArn, bucket, kmsKeyArn }) {
-    this.folder = join(root, 'infra/envs', environment);
+    this.folder = folderOf(environment);
     if (!existsSync(join(this.folder, 'main.tf'))) {
       throw new Error(`${environment}: there is no infra/envs/${environment}`);
     }
-    if (!existsSync(join(this.folder, '.terraform.lock.hcl'))) {
+    if (!isLocked(environment)) {
       throw new Error(
         `infra/envs/${environment}/.terraform.lock.hcl is missing: \`make infra-plan ENV=${environment}\` writes it; commit it, so that jobs run the provider that you have run`,
       );

@@ -21,7 +21,7 @@ locals {
   zones      = slice(sort(data.aws_availability_zones.this.names), 0, var.zone_count)
 
   # It caps every role here; ../../bootstrap makes it, and lets no role be made without.
-  permissions_boundary_arn = "arn:${local.partition}:iam::${local.account_id}:policy/${local.project}-boundary"
+  permissions_boundary_arn = "arn:${local.partition}:iam::${local.account_id}:policy/${local.name}-boundary"
 
   # The folders are the list: nothing else names the services.
   services = toset([for file in fileset("${path.module}/../../../services", "*/package.json") : dirname(file)])

@@ -51,8 +51,9 @@ export const ConfigSchema = Type.Object({
     default: false,
     description: 'Adds the `/faults` routes; refused in production.',
   }),
+  // A load balancer whose targets are pods sends some requests after a pod was told to end.
   SHUTDOWN_DRAIN_MS: Type.Integer({
-    default: 5000,
+    default: 30_000,
     minimum: 0,
     maximum: 120_000,
     description:

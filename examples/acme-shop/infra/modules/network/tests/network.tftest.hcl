@@ -13,7 +13,7 @@ mock_provider "aws" {
 }
 
 variables {
-  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-dev-boundary"
   name                     = "shop-dev"
   cidr                     = "10.0.0.0/16"
   zones                    = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
@@ -26,6 +26,11 @@ run "closed_by_default" {
   assert {
     condition     = length(aws_default_security_group.this.ingress) == 0 && length(aws_default_security_group.this.egress) == 0
     error_message = "the VPC's default security group must have no rule"
+  }
+
+  assert {
+    condition     = aws_default_security_group.this.tags["environment"] == "shop-dev-default-closed"
+    error_message = "the default security group must have the environment by which it can be closed, and not opened"
   }
 
   assert {

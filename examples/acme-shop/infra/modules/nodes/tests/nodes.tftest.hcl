@@ -5,7 +5,7 @@ mock_provider "aws" {
 }
 
 variables {
-  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-dev-boundary"
   cluster_name             = "shop-dev"
   name                     = "shop-dev"
   kubernetes_version       = "1.36"

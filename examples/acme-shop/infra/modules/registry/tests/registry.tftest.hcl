@@ -48,9 +48,9 @@ run "old_images" {
 
   assert {
     condition = alltrue(flatten([for policy in aws_ecr_lifecycle_policy.this : [
-      for rule in jsondecode(policy.policy).rules : rule.selection.tagStatus == "tagged"
+      for rule in jsondecode(policy.policy).rules : rule.selection.tagStatus == "tagged" && rule.selection.tagPatternList == ["release-*"]
     ]]))
-    error_message = "signatures have no tags: a rule for what has none would delete those of images that run"
+    error_message = "rules must name the tags of releases: another rule would take signatures (sha256-DIGEST.sig, .att) or platforms, which have no tag, from an image that runs"
   }
 
   assert {

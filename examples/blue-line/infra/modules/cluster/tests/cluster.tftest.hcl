@@ -5,7 +5,7 @@ mock_provider "aws" {
 }
 
 variables {
-  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-dev-boundary"
   name                     = "shop-dev"
   kubernetes_version       = "1.36"
   supported_versions       = { "1.35" = "2027-03-27", "1.36" = "2027-08-02" }

@@ -15,7 +15,7 @@ mock_provider "aws" {
 variables {
   name                     = "shop-dev"
   cluster_name             = "shop-dev"
-  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-boundary"
+  permissions_boundary_arn = "arn:aws:iam::111122223333:policy/shop-dev-boundary"
   identities = {
     orders = {
       namespace       = "apps"
