@@ -195,9 +195,11 @@ test('each service has the repository that its images are pushed to', () => {
 test('old images go by the tags of releases, and signatures have none of these', () => {
   const rules = 'infra/modules/registry/main.tf';
   const patterns = [...read(rules).matchAll(/tagPatternList = (.+)$/gm)].map(([, list]) => list);
-  assert.deepEqual([...new Set(patterns)], ['["release-*"]'], `${rules}: tagPatternList`);
+  const only = 'write ["release-*"]: signatures and SBOMs have tags too, and stay';
+  assert.deepEqual([...new Set(patterns)], ['["release-*"]'], `${rules}: tagPatternList: ${only}`);
   const publish = '.github/scripts/publish.js';
-  assert.match(read(publish), /`\$\{image\}:release-/, `${publish}: the tag`);
+  const why = `its tags must begin with release-: by that ${rules} knows images that may go`;
+  assert.match(read(publish), /`\$\{image\}:release-/, `${publish}: ${why}`);
 });
 #% endif
 #% if cookiecutter.compute == 'auto-mode'
